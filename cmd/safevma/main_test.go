@@ -1,0 +1,160 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/safevma/safevma/guarantee"
+	"github.com/safevma/safevma/internal/offender"
+)
+
+func TestMain(m *testing.M) {
+	if offender.Asked() {
+		os.Exit(offender.Main(os.Args[1:]))
+	}
+	testscript.Main(m, map[string]func(){"safevma": main})
+}
+
+// The commands, as a user types them.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"schema": matchesSchema,
+			"sleeps": startSleeper,
+		},
+		Condition: func(name string) (bool, error) {
+			if name == "root" {
+				return os.Geteuid() == 0, nil
+			}
+			return false, nil
+		},
+	})
+}
+
+// matchesSchema checks that a file is a report, by its published schema.
+func matchesSchema(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 1 {
+		ts.Fatalf("usage: schema FILE")
+	}
+	err := validate(ts.ReadFile(args[0]))
+	if (err != nil) != neg {
+		ts.Fatalf("schema: %v", err)
+	}
+}
+
+func validate(text string) error {
+	schema, err := jsonschema.NewCompiler().Compile("../../docs/schema/verdicts-v1.json")
+	if err != nil {
+		return err
+	}
+	report, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
+	if err != nil {
+		return err
+	}
+	return schema.Validate(report)
+}
+
+// startSleeper starts an offender, and sets $PID.
+func startSleeper(ts *testscript.TestScript, _ bool, args []string) {
+	exe, err := os.Executable()
+	ts.Check(err)
+	cmd := exec.Command(exe, args...)
+	cmd.Env = append(os.Environ(), offender.Env+"=1", "TMPDIR="+ts.Getenv("WORK"))
+	in, err := cmd.StdinPipe()
+	ts.Check(err)
+	out, err := cmd.StdoutPipe()
+	ts.Check(err)
+	ts.Check(cmd.Start())
+	ts.Defer(func() {
+		in.Close()
+		cmd.Wait()
+	})
+	var report offender.Report
+	ts.Check(json.NewDecoder(out).Decode(&report))
+	pid, err := json.Marshal(report.PID)
+	ts.Check(err)
+	ts.Setenv("PID", string(pid))
+}
+
+// The schema refuses what the rules of package guarantee refuse: a schema that lets
+// everything pass checks nothing.
+func TestSchemaCanFail(t *testing.T) {
+	good := guarantee.Report{Schema: guarantee.Schema, Tool: guarantee.Tool{Name: "t", Version: "v"}, Host: guarantee.Host{Name: "h", Kernel: "k", Version: "v", Machine: "m", BootID: "b"},
+		Verdicts: []guarantee.Verdict{{Requirement: "SV-XDM-03", Rule: "r", Status: guarantee.Broken, Severity: guarantee.High, Subject: guarantee.Subject{Kind: guarantee.KindHost, Name: "h"},
+			Method: guarantee.Read, Observation: guarantee.Observation{Source: "s", Raw: []string{"x"}, Total: 1}, Control: guarantee.Control{Status: guarantee.ControlPassed}, Message: "m"}}}
+	text := func(change func(*guarantee.Verdict)) string {
+		r := good
+		r.Verdicts = []guarantee.Verdict{good.Verdicts[0]}
+		change(&r.Verdicts[0])
+		var b bytes.Buffer
+		if err := r.WriteJSON(&b); err != nil {
+			t.Fatal(err)
+		}
+		return b.String()
+	}
+	if err := validate(text(func(*guarantee.Verdict) {})); err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func(*guarantee.Verdict){
+		"status":              func(v *guarantee.Verdict) { v.Status = "fine" },
+		"no message":          func(v *guarantee.Verdict) { v.Message = "" },
+		"no raw line":         func(v *guarantee.Verdict) { v.Observation.Raw = nil },
+		"holds, no control":   func(v *guarantee.Verdict) { v.Status, v.Control.Status = guarantee.Holds, guarantee.ControlAbsent },
+		"process without pid": func(v *guarantee.Verdict) { v.Subject.Kind = guarantee.KindProcess },
+		"requirement":         func(v *guarantee.Verdict) { v.Requirement = "X" },
+	} {
+		if err := validate(text(change)); err == nil {
+			t.Errorf("%s: the schema lets it pass", name)
+		}
+	}
+}
+
+// What is generated is what is committed.
+func TestGenerated(t *testing.T) {
+	var b bytes.Buffer
+	if err := guarantee.WriteMarkdown(&b); err != nil {
+		t.Fatal(err)
+	}
+	same(t, "../../docs/guarantees.md", b.Bytes())
+	dir := t.TempDir()
+	if err := writeMan(newRoot(), dir); err != nil {
+		t.Fatal(err)
+	}
+	pages, err := os.ReadDir(dir)
+	if err != nil || len(pages) == 0 {
+		t.Fatal("no manual pages:", err)
+	}
+	committed, err := os.ReadDir("../../docs/man")
+	if err != nil || len(committed) != len(pages) {
+		t.Errorf("%d manual pages are committed, %d are generated: run \"make generate\"", len(committed), len(pages))
+	}
+	for _, page := range pages {
+		text, err := os.ReadFile(filepath.Join(dir, page.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		same(t, filepath.Join("../../docs/man", page.Name()), text)
+	}
+}
+
+func same(t *testing.T, file string, want []byte) {
+	t.Helper()
+	got, err := os.ReadFile(file)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("%s is not current: run \"make generate\"", file)
+	}
+}

@@ -1,0 +1,70 @@
+package sys
+
+import (
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Protections, mapping types and advice that x/sys names.
+const (
+	ProtNone  = unix.PROT_NONE
+	ProtRead  = unix.PROT_READ
+	ProtWrite = unix.PROT_WRITE
+	ProtExec  = unix.PROT_EXEC
+
+	MapShared    = unix.MAP_SHARED
+	MapPrivate   = unix.MAP_PRIVATE
+	MapDroppable = 0x08 // MAP_DROPPABLE, a mapping type of its own (Linux 6.11, include/uapi/linux/mman.h)
+	MapAnonymous = unix.MAP_ANONYMOUS
+	MapNoreserve = unix.MAP_NORESERVE
+	MapPopulate  = unix.MAP_POPULATE
+
+	MadvRandom     = unix.MADV_RANDOM
+	MadvSequential = unix.MADV_SEQUENTIAL
+	MadvDontdump   = unix.MADV_DONTDUMP
+	MadvDontfork   = unix.MADV_DONTFORK
+	MadvMergeable  = unix.MADV_MERGEABLE
+	MadvDontneed   = unix.MADV_DONTNEED
+	MadvNohugepage = unix.MADV_NOHUGEPAGE
+)
+
+// Mmap maps length bytes and returns them. fd is -1 for anonymous memory.
+func Mmap(length, prot, flags, fd int, offset int64) ([]byte, error) {
+	addr, _, errno := unix.Syscall6(unix.SYS_MMAP, 0, uintptr(length), uintptr(prot), uintptr(flags), uintptr(fd), uintptr(offset))
+	if errno != 0 {
+		return nil, errno
+	}
+	// The address is the kernel's, outside the Go heap; the double conversion tells
+	// vet so.
+	return unsafe.Slice(*(**byte)(unsafe.Pointer(&addr)), length), nil
+}
+
+// Munmap unmaps what [Mmap] returned.
+func Munmap(b []byte) error { return memCall(unix.SYS_MUNMAP, b, 0) }
+
+// Mprotect changes the protection of mapped memory.
+func Mprotect(b []byte, prot int) error { return memCall(unix.SYS_MPROTECT, b, uintptr(prot)) }
+
+// Mlock locks memory. A return of nil is no evidence that it is resident.
+func Mlock(b []byte) error { return memCall(unix.SYS_MLOCK, b, 0) }
+
+// Mlock2OnFault locks memory, each page when it is first touched.
+func Mlock2OnFault(b []byte) error { return memCall(unix.SYS_MLOCK2, b, 1) } // MLOCK_ONFAULT
+
+// Madvise gives advice on mapped memory.
+func Madvise(b []byte, advice int) error { return memCall(unix.SYS_MADVISE, b, uintptr(advice)) }
+
+// Mseal seals the mapping (Linux 6.10).
+func Mseal(b []byte) error { return memCall(unix.SYS_MSEAL, b, 0) }
+
+func memCall(nr uintptr, b []byte, arg uintptr) error {
+	_, _, errno := unix.Syscall(nr, uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), arg)
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// Addr returns the address of the first byte of mapped memory.
+func Addr(b []byte) uint64 { return uint64(uintptr(unsafe.Pointer(unsafe.SliceData(b)))) }
