@@ -26,8 +26,9 @@ type Config struct {
 	// Scope picks the processes that are judged; empty means all. The others are read
 	// too, for what they share with those.
 	Scope []Selector
-	// HostOnly leaves out all rules about processes and what they map.
-	HostOnly bool
+	// HostOnly leaves out all rules about processes and what they map, SkipHost those
+	// about the host.
+	HostOnly, SkipHost bool
 	// Declared picks the workloads of which the guarantees are asked: see rules with
 	// "declared: true".
 	Declared []Selector
@@ -50,6 +51,7 @@ type auditor struct {
 	Config
 	start     time.Time
 	vmaRules  []*rules.Rule
+	pageRules []*rules.Rule // those of them that need pages counted
 	needs     map[string]bool
 	devices   memfd.Devices
 	pids      []int
@@ -101,6 +103,9 @@ func (a *auditor) sortRules() {
 	for _, r := range a.Rules {
 		if r.Subject == rules.SubjectVMA {
 			a.vmaRules = append(a.vmaRules, r)
+			if r.NeedsSource(rules.SubjectVMA, "pagemap") {
+				a.pageRules = append(a.pageRules, r)
+			}
 		}
 		for _, need := range r.Needs() {
 			a.needs[need] = true
@@ -151,8 +156,11 @@ func release(subjects []*subject) {
 	}
 }
 
-// coverage says what was read and what was not.
+// coverage says what was read and what was not; nil where nothing was to be read.
 func (a *auditor) coverage(subjects []*subject) *guarantee.Coverage {
+	if a.HostOnly {
+		return nil
+	}
 	c := &guarantee.Coverage{Gone: []guarantee.Missed{}, Denied: []guarantee.Missed{}, Failed: []guarantee.Missed{}}
 	for _, s := range subjects {
 		missed := guarantee.Missed{PID: s.info.PID, Name: s.name()}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -212,8 +213,10 @@ func (c *collector) wanted(s *subject, v *vma.VMA, kind rules.Kind) bool {
 // look finds out what of a candidate smaps does not say, while the process is pinned.
 func (c *collector) look(r *vma.Reader, s *subject, v *candidate) {
 	v.deleted = deleted(s.process, &v.vma)
-	if c.needs["vma.present_pages"] || c.needs["vma.absent_pages"] || c.needs["vma.guard_pages"] {
-		v.present, v.presentErr = countPages(r, s.process, &v.vma)
+	if slices.ContainsFunc(c.pageRules, func(rule *rules.Rule) bool { return rule.MatchVMA(v.vma.Perm, v.vma.Flags, v.kind) }) {
+		if v.present, v.presentErr = countPages(r, s.process, &v.vma); v.presentErr != nil {
+			v.present = nil
+		}
 	}
 }
 

@@ -193,12 +193,14 @@ func controlPages(proc process.FS) (string, error) {
 	}
 	defer p.Close()
 	var r vma.Reader
-	n, err := countPages(&r, p, &vma.VMA{Start: sys.Addr(b), End: sys.Addr(b) + uint64(len(b))})
-	if err != nil {
-		return "", err
-	}
-	if n.present != 1 || n.absent != 1 {
-		return "", fmt.Errorf("of two own pages, one touched, %d read as present and %d as absent", n.present, n.absent)
+	for _, flags := range []vma.Flags{0, vma.FlagGuard} { // by both ways of counting
+		n, err := countPages(&r, p, &vma.VMA{Start: sys.Addr(b), End: sys.Addr(b) + uint64(len(b)), Flags: flags})
+		if err != nil {
+			return "", err
+		}
+		if n.present != 1 || n.absent != 1 {
+			return "", fmt.Errorf("of two own pages, one touched, %d read as present and %d as absent", n.present, n.absent)
+		}
 	}
 	return "of two own pages, the touched one read as present, the other as absent", nil
 }

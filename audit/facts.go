@@ -12,6 +12,7 @@ import (
 
 	"github.com/safevma/safevma/guarantee"
 	"github.com/safevma/safevma/kernel/memfd"
+	"github.com/safevma/safevma/kernel/process"
 	"github.com/safevma/safevma/kernel/vma"
 	"github.com/safevma/safevma/rules"
 )
@@ -28,14 +29,14 @@ func processFacts(s *subject) *rules.Process {
 		PIDNamespace: int64(i.PIDNamespace), Dumpable: s.dumpable, Unknown: map[string]string{},
 	}
 	if s.err != nil {
-		f.Unknown = rules.Unread(guarantee.Text(s.err.Error()), "vma_count", "rss")
+		f.Unknown = rules.Unread(why(s.err), "vma_count", "rss")
 	}
 	if s.dumpableErr != nil {
-		f.Unknown["dumpable"] = s.dumpableErr.Error()
+		f.Unknown["dumpable"] = why(s.dumpableErr)
 	}
 	for _, h := range i.Hidden {
 		for _, name := range rules.Sources(rules.SubjectProcess, h.File) {
-			f.Unknown[name] = guarantee.Text(h.Err.Error())
+			f.Unknown[name] = why(h.Err)
 		}
 	}
 	return f
@@ -87,7 +88,7 @@ func memfdID(v *vma.VMA) memfd.ID {
 func (c *candidate) unread(f *rules.VMA, err error, names ...string) {
 	reason := "not counted"
 	if err != nil {
-		reason = guarantee.Text(err.Error())
+		reason = why(err)
 	}
 	for _, name := range names {
 		f.Unknown[name] = reason
@@ -142,11 +143,11 @@ func (s *subject) observed(r *rules.Rule) string {
 			continue
 		}
 		if reason, hidden := f.Unknown[name]; hidden {
-			seen = append(seen, name+": unknown: "+reason)
+			seen = appendNew(seen, name+": unknown: "+reason)
 			continue
 		}
 		if text := s.rawOf(name); text != "" {
-			seen = append(seen, text)
+			seen = appendNew(seen, text)
 		}
 	}
 	return strings.Join(seen, "\n")
@@ -176,6 +177,15 @@ func (s *subject) rawOf(name string) string {
 		return fmt.Sprintf("Uid: %d %d", i.UID, i.EUID)
 	}
 	return ""
+}
+
+// why says in short why something of a process is not known. A refusal is the same for
+// all its files; anything else needs the whole text.
+func why(err error) string {
+	if errors.Is(err, process.ErrDenied) {
+		return process.ErrDenied.Error()
+	}
+	return guarantee.Text(err.Error())
 }
 
 // path names a file of the process in observations.

@@ -20,7 +20,10 @@ func (a *auditor) judge(ctx context.Context, subjects []*subject) ([]guarantee.V
 	a.inventory = inventory(subjects, a.devices)
 	files := a.inventory.Files()
 	a.view = newHostView(a.host, files, a.incomplete(subjects))
-	verdicts := a.judgeHost()
+	var verdicts []guarantee.Verdict
+	if !a.SkipHost {
+		verdicts = a.judgeHost()
+	}
 	if !a.HostOnly {
 		each, err := a.judgeProcesses(ctx, subjects)
 		if err != nil {
@@ -151,7 +154,7 @@ func (a *auditor) judgeProcess(s *subject, ofProcess []*rules.Rule) []guarantee.
 func (a *auditor) judgeSpace(r *rules.Rule, s *subject, facts rules.Facts) guarantee.Verdict {
 	source := guarantee.Observation{Source: s.path("smaps")}
 	if s.err != nil {
-		result := rules.Result{Status: guarantee.Unknown, Message: "its address space could not be read: " + guarantee.Text(s.err.Error())}
+		result := rules.Result{Status: guarantee.Unknown, Message: "its address space could not be read: " + why(s.err)}
 		return a.verdict(r, s.subject(), s.window, a.controls.space, result, source)
 	}
 	tally := newTally(fmt.Sprintf("%d mappings were read, none breaks it", s.vmas), source)

@@ -10,28 +10,35 @@ import (
 	"github.com/safevma/safevma/kernel/vma"
 )
 
-// pageCount counts the pages of a VMA by PAGEMAP_SCAN or pagemap.
+// pageCount is how many pages of a VMA are in memory, are not, and are guards.
 type pageCount struct{ present, absent, guard uint64 }
 
 // countPages counts what is behind a VMA. It also sees pages that Rss leaves out: of
-// hugetlbfs and DAX.
+// hugetlbfs and DAX. The scan passes over what is empty without looking at each page:
+// reservations of gigabytes are common. Only pagemap tells guards from other pages that
+// are absent, and a VMA without the flag has none.
 func countPages(r *vma.Reader, p *process.Process, v *vma.VMA) (*pageCount, error) {
-	var n pageCount
+	n := pageCount{absent: v.Size() / vma.PageSize}
+	if !v.Flags.Has(vma.FlagGuard) {
+		err := r.Scan(p, v.Start, v.End, vma.Present, func(run vma.Run) error {
+			pages := (run.End - run.Start) / vma.PageSize
+			n.present, n.absent = n.present+pages, n.absent-pages
+			return nil
+		})
+		if !errors.Is(err, vma.ErrUnsupported) {
+			return &n, err
+		}
+	}
 	err := r.Pages(p, v.Start, v.End, func(_ uint64, page vma.Page) error {
 		switch {
 		case page.Present():
-			n.present++
+			n.present, n.absent = n.present+1, n.absent-1
 		case page.Guard():
-			n.guard++
-		default:
-			n.absent++
+			n.guard, n.absent = n.guard+1, n.absent-1
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return &n, nil
+	return &n, err
 }
 
 // foreignPages are the pages of a VMA that another process maps too.

@@ -53,6 +53,9 @@ func text(v ref.Val) string {
 	case types.Bool:
 		return strconv.FormatBool(bool(v))
 	case traits.Lister:
+		if v.Size() == types.IntZero {
+			return "none"
+		}
 		if joined, ok := joinValue(v, types.String(", ")).(types.String); ok {
 			return string(joined)
 		}

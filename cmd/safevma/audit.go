@@ -48,10 +48,10 @@ or a file; see "safevma rules". Rules about declared workloads need --declare.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}
 	flags := cmd.Flags()
-	flags.BoolVar(&f.all, "all", false, "judge all processes and the host (what happens without --pid, --cgroup or --host)")
+	flags.BoolVar(&f.all, "all", false, "judge all processes and the host; so it is without --pid, --cgroup and --host")
 	flags.IntSliceVar(&f.pids, "pid", nil, "judge the processes with these `ids`")
 	flags.StringSliceVar(&f.cgroups, "cgroup", nil, "judge the processes in these `cgroups` and below")
-	flags.BoolVar(&f.host, "host", false, "judge the host alone")
+	flags.BoolVar(&f.host, "host", false, "judge the host: alone, or besides --pid and --cgroup")
 	flags.StringSliceVar(&f.rules, "rules", []string{"baseline"}, "rule `packs`: baseline, safety, or files")
 	flags.StringArrayVar(&f.declare, "declare", nil, "declare a workload whose guarantees are asked: a `selector` such as exe=/usr/sbin/brake, name=brake*, cgroup=/safety, pid=N or uid=N; may be repeated")
 	flags.StringVar(&f.manifest, "manifest", "", "compare the declared processes, or those of --pid, with this `file` of \"safevma baseline\"")
@@ -61,8 +61,9 @@ or a file; see "safevma rules". Rules about declared workloads need --declare.`,
 	f.output.flag(cmd)
 	_ = cmd.RegisterFlagCompletionFunc("rules", cobra.FixedCompletions(rules.EmbeddedNames(), cobra.ShellCompDirectiveDefault))
 	_ = cmd.RegisterFlagCompletionFunc("fail-on", cobra.FixedCompletions([]string{"info", "low", "medium", "high", "critical"}, cobra.ShellCompDirectiveNoFileComp))
-	cmd.MarkFlagsMutuallyExclusive("all", "host", "pid")
-	cmd.MarkFlagsMutuallyExclusive("all", "host", "cgroup")
+	cmd.MarkFlagsMutuallyExclusive("all", "host")
+	cmd.MarkFlagsMutuallyExclusive("all", "pid")
+	cmd.MarkFlagsMutuallyExclusive("all", "cgroup")
 	return cmd
 }
 
@@ -112,7 +113,8 @@ func verdictExit(r *guarantee.Report, failOn guarantee.Severity) error {
 }
 
 func (f *auditFlags) config() (audit.Config, error) {
-	config := audit.Config{Proc: process.At(f.proc), HostOnly: f.host, PolicyHelper: policyHelper(), Tool: tool()}
+	scoped := len(f.pids)+len(f.cgroups) > 0
+	config := audit.Config{Proc: process.At(f.proc), HostOnly: f.host && !scoped, SkipHost: scoped && !f.host, PolicyHelper: policyHelper(), Tool: tool()}
 	var err error
 	if config.Rules, err = loadRules(f.rules); err != nil {
 		return config, err

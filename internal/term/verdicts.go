@@ -2,6 +2,7 @@ package term
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -22,7 +23,7 @@ type ReportOptions struct {
 func (w *Writer) Report(r *guarantee.Report, o ReportOptions) {
 	w.line("%s · %s %s · boot %s", bold.Render(r.Host.Name), r.Host.Kernel, r.Host.Machine, r.Host.BootID)
 	if c := r.Summary.Coverage; c != nil {
-		w.line("%s", faint.Render(fmt.Sprintf("%d processes with %d mappings read in %s; %d kernel threads have none",
+		w.line("%s", faint.Render(fmt.Sprintf("%d processes with %d mappings read in %s; %d kernel threads have no memory of their own",
 			c.Processes, c.VMAs, r.Window.To.Sub(r.Window.From).Round(time.Millisecond), c.KernelThreads)))
 	}
 	statuses := []guarantee.Status{guarantee.Broken}
@@ -112,22 +113,46 @@ func (w *Writer) observation(v guarantee.Verdict, o ReportOptions) {
 	}
 }
 
-// unknown shows in a line for each rule what could not be measured.
+// unknown shows what could not be measured, one line for each reason: one process that
+// can't be read leaves many rules undecided.
 func (w *Writer) unknown(r *guarantee.Report) {
-	groups := byRule(r.Verdicts, guarantee.Unknown)
-	if len(groups) == 0 {
+	type reason struct {
+		message  string
+		subjects []string
+		rules    []string
+	}
+	var reasons []*reason
+	for _, group := range byRule(r.Verdicts, guarantee.Unknown) {
+		for _, v := range group {
+			i := slices.IndexFunc(reasons, func(known *reason) bool { return known.message == v.Message })
+			if i < 0 {
+				i = len(reasons)
+				reasons = append(reasons, &reason{message: v.Message})
+			}
+			reasons[i].subjects = appendNew(reasons[i].subjects, subject(v.Subject))
+			reasons[i].rules = appendNew(reasons[i].rules, v.Rule)
+		}
+	}
+	if len(reasons) == 0 {
 		return
 	}
 	w.line("")
 	w.line("%s", warn.Bold(true).Render("NOT MEASURED (never counted as holding)"))
-	for _, group := range groups {
-		first := group[0]
-		about := subject(first.Subject)
-		if len(group) > 1 {
-			about = fmt.Sprintf("%d subjects, the first %s", len(group), about)
-		}
-		w.line("  %s %s: %s: %s", first.Requirement, first.Rule, about, first.Message)
+	const shown = 12
+	for _, one := range reasons[:min(len(reasons), shown)] {
+		w.line("  %s: %s", bold.Render(list(one.subjects, 3)), one.message)
+		w.line("    %s", faint.Render("undecided: "+list(one.rules, 6)))
 	}
+	if more := len(reasons) - shown; more > 0 {
+		w.line("  %s", faint.Render(fmt.Sprintf("and %d more reasons: see --verbose or --output json", more)))
+	}
+}
+
+func appendNew(names []string, name string) []string {
+	if slices.Contains(names, name) {
+		return names
+	}
+	return append(names, name)
 }
 
 // table counts the verdicts of each requirement.
@@ -176,9 +201,13 @@ func (w *Writer) Missed(c *guarantee.Coverage) {
 		}
 		w.line("%s %s", warn.Render(fmt.Sprintf(format, len(missed))), faint.Render(list(names, 8)))
 	}
-	say(c.Denied, "%d processes were not visible: the kernel denies them to this user (run as root to see them):")
-	say(c.Gone, "%d processes ended while they were read:")
-	say(c.Failed, "%d processes could not be read:")
+	hint := "run as root to see them"
+	if os.Geteuid() == 0 {
+		hint = "even to root: a security module, a user namespace or missing capabilities"
+	}
+	say(c.Denied, "%d not visible, the kernel denies them ("+hint+"):")
+	say(c.Gone, "%d ended before they were read:")
+	say(c.Failed, "%d could not be read:")
 	if len(c.Failed) > 0 {
 		w.line("  %s", faint.Render(c.Failed[0].Reason))
 	}
