@@ -175,6 +175,18 @@ func (s *subject) rawOf(name string) string {
 		return fmt.Sprintf("CapEff: %016x", i.CapEff)
 	case "uid", "euid":
 		return fmt.Sprintf("Uid: %d %d", i.UID, i.EUID)
+	case "pid", "ppid", "name":
+		return fmt.Sprintf("stat: %d (%s), parent %d", i.PID, s.name(), i.PPID)
+	case "cgroup":
+		return "cgroup: " + guarantee.Text(i.Cgroup)
+	case "threads":
+		return fmt.Sprintf("Threads: %d", i.Threads)
+	case "vm_size":
+		return fmt.Sprintf("VmSize: %d kB", i.VmSize>>10)
+	case "rss":
+		return fmt.Sprintf("Rss: %d kB in all mappings", s.mem.Rss>>10)
+	case "pid_namespace":
+		return fmt.Sprintf("ns/pid -> pid:[%d]", i.PIDNamespace)
 	}
 	return ""
 }

@@ -237,6 +237,7 @@ func (h *hostView) kernel(f *host.Facts) {
 		for symbol, value := range c {
 			if value != "n" {
 				h.Kconfig["CONFIG_"+symbol] = guarantee.Text(value)
+				h.raw["kconfig.CONFIG_"+symbol] = f.Kernel.Config.Source + ": " + guarantee.Text(c.Line(symbol))
 			}
 		}
 	})

@@ -164,7 +164,11 @@ func (a *auditor) judgeSpace(r *rules.Rule, s *subject, facts rules.Facts) guara
 			continue
 		}
 		facts.VMA = a.vmaFacts(v)
-		tally.add(r.Eval(&facts), v.observed(r))
+		result := r.Eval(&facts)
+		tally.add(result, v.observed(r))
+		if errors.Is(result.Err, rules.ErrCost) {
+			break // it would cost as much on each of thousands of mappings
+		}
 	}
 	result, observation := tally.outcome()
 	return a.verdict(r, s.subject(), s.window, a.controlOf(r), result, observation)
@@ -196,7 +200,18 @@ func (a *auditor) verdict(r *rules.Rule, about guarantee.Subject, window guarant
 		v.Message = "does not break it"
 	}
 	if v.Status == guarantee.Broken {
-		v.Remedy = r.Remedy
+		v.Remedy, v.References = r.Remedy, references(r)
+		if len(v.Observation.Raw) == 0 { // a rule that looks at nothing the kernel has words for
+			v.Observation.Raw, v.Observation.Total = []string{guarantee.Text(r.When) + " is true"}, 1
+		}
 	}
 	return v
+}
+
+func references(r *rules.Rule) []string {
+	ids := make([]string, len(r.References))
+	for i, reference := range r.References {
+		ids[i] = reference.ID
+	}
+	return ids
 }

@@ -161,6 +161,9 @@ type Verdict struct {
 	Message string `json:"message"`
 	// Remedy says what to do about it.
 	Remedy string `json:"remedy,omitempty"`
+	// References are where to read more: kernel documents, manual pages, CWE, CVE and
+	// MITRE ids.
+	References []string `json:"references,omitempty"`
 }
 
 // ErrInvalid is wrapped by every error that [Verdict.Validate] returns.

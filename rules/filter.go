@@ -11,11 +11,12 @@ import (
 // the empty filter lets everything pass.
 type Filter struct {
 	// Perms are letters of rwxsp that the mapping must have; s is shared, p private.
-	Perms string
+	Perms string `json:"perms,omitempty"`
 	// Flags are the VmFlags that it must have, NotFlags those that it must not have.
-	Flags, NotFlags []string
+	Flags    []string `json:"flags,omitempty"`
+	NotFlags []string `json:"not_flags,omitempty"`
 	// Kinds are what it may be; empty means anything.
-	Kinds []string
+	Kinds []string `json:"kinds,omitempty"`
 }
 
 // Empty reports whether everything passes.

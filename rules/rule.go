@@ -27,29 +27,30 @@ type Pack struct {
 
 // Rule is one compiled rule. It is immutable: do not change its fields.
 type Rule struct {
-	ID string
+	ID string `json:"id"`
 	// Pack is the name of the pack that it came in; File and Line are where it begins.
-	Pack string
-	File string
-	Line int
+	Pack string `json:"pack"`
+	File string `json:"file"`
+	Line int    `json:"line"`
 	// Requirement is the id, in [guarantee.Catalogue], of what is broken where the
 	// rule fires.
-	Requirement string
-	Severity    guarantee.Severity
-	Subject     Subject
+	Requirement string             `json:"requirement"`
+	Severity    guarantee.Severity `json:"severity"`
+	Subject     Subject            `json:"subject"`
 	// Method says how its facts are known: read, unless the rule says otherwise.
-	Method guarantee.Method
+	Method guarantee.Method `json:"method"`
 	// Declared rules are asked of declared subjects only.
-	Declared bool
-	Filter   Filter
+	Declared bool   `json:"declared"`
+	Filter   Filter `json:"filter"`
 	// When is the CEL expression that is true where the requirement is broken.
-	When string
+	When string `json:"when"`
 	// Message is the template of what is said then.
-	Message string
+	Message string `json:"message"`
 	// Means says in plain words what a finding means, Remedy how to mend it.
-	Means, Remedy string
-	References    []Reference
-	Allow         []Allow
+	Means      string      `json:"means"`
+	Remedy     string      `json:"remedy"`
+	References []Reference `json:"references"`
+	Allow      []Allow     `json:"allow"`
 
 	sieve   sieve
 	when    *expression
@@ -62,12 +63,12 @@ type Rule struct {
 // Reference is where to read more.
 type Reference struct {
 	// Kind is one of those that [ReferenceKinds] returns.
-	Kind string
+	Kind string `json:"kind"`
 	// ID is the path of a kernel document below Documentation/, the name of a manual
 	// page, or an id such as CWE-119 or T1055.
-	ID    string
-	Title string
-	URL   string
+	ID    string `json:"id"`
+	Title string `json:"title,omitempty"`
+	URL   string `json:"url,omitempty"`
 }
 
 // ReferenceKinds lists the kinds of references.
@@ -78,9 +79,9 @@ func ReferenceKinds() []string {
 // Allow is an exception from a rule.
 type Allow struct {
 	// When is the CEL expression that is true where the exception applies.
-	When string
+	When string `json:"when"`
 	// Reason says why it is acceptable.
-	Reason string
+	Reason string `json:"reason"`
 
 	when *expression
 }
