@@ -3,6 +3,7 @@ package audit_test
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -11,10 +12,21 @@ import (
 	"github.com/safevma/safevma/guarantee"
 	"github.com/safevma/safevma/internal/offender"
 	"github.com/safevma/safevma/internal/offender/offendertest"
+	"github.com/safevma/safevma/kernel/memfd"
 	"github.com/safevma/safevma/rules"
 )
 
-func TestMain(m *testing.M) { offendertest.Main(m) }
+func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && os.Args[1] == policyHelper { // started in foreign PID namespaces
+		if err := memfd.ServePolicy(os.NewFile(memfd.HelperFD, memfd.NoexecPath), os.Stdout); err != nil {
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	offendertest.Main(m)
+}
+
+const policyHelper = "memfd-policy"
 
 // packs loads both embedded packs.
 func packs(t testing.TB) []*rules.Rule {

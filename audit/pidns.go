@@ -116,7 +116,7 @@ func (a *auditor) policy(ctx context.Context, n *namespace) (memfd.Policy, error
 func pidnsFacts(n *namespace, policy *memfd.Policy, err error) *rules.PIDNamespace {
 	f := &rules.PIDNamespace{Inode: int64(n.inode), Processes: int64(len(n.members)), Declared: n.declared, Unknown: map[string]string{}}
 	if err != nil {
-		f.Unknown = rules.Unread(guarantee.Text(err.Error()), "memfd_noexec", "exec_refused", "own")
+		f.Unknown = rules.Unread(guarantee.Text(err.Error()), "memfd_noexec", "exec_refused", "lowerable", "own")
 		return f
 	}
 	f.Inode = int64(policy.Namespace)
@@ -129,6 +129,9 @@ func pidnsFacts(n *namespace, policy *memfd.Policy, err error) *rules.PIDNamespa
 	f.ExecRefused = refused
 	if !known {
 		f.Unknown["exec_refused"] = "the attempts contradict each other, or failed for another reason"
+	}
+	if f.Lowerable, known = policy.Lowerable(); !known {
+		f.Unknown["lowerable"] = "the namespace above has a lower value, so a process with CAP_SYS_ADMIN inside could lower it; that is not tried"
 	}
 	if own, err := process.Default().Open(selfPID); err == nil {
 		if st, err := own.Stat("ns/pid"); err == nil {

@@ -74,6 +74,9 @@ type PIDNamespace struct {
 	MemfdNoexec int64 `cel:"memfd_noexec" source:"sys/vm/memfd_noexec"`
 	// memfd_create(MFD_EXEC) was tried in it and refused.
 	ExecRefused bool `cel:"exec_refused" source:"an attempt"`
+	// Its memfd_noexec can be lowered from inside. Known to be false where the namespace
+	// above has the same value; elsewhere it is unknown, since it is not tried.
+	Lowerable bool `cel:"lowerable" source:"sys/vm/memfd_noexec of the namespace above"`
 	// It is the namespace of the reader.
 	Own bool `cel:"own" source:"ns/pid"`
 	// A declared process lives in it.
