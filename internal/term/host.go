@@ -22,7 +22,8 @@ func (w *Writer) Host(f *host.Facts) {
 			name = area
 		}
 		if fact.Err != nil {
-			w.line("  %-30s %s", name, warn.Render("unknown: "+guarantee.Text(fact.Err.Error())))
+			why, _, _ := strings.Cut(fact.Err.Error(), "\n") // the first of several places
+			w.line("  %-30s %s", name, warn.Render("unknown: "+guarantee.Text(why)))
 			continue
 		}
 		text := value(fact.Value)
@@ -51,6 +52,10 @@ func value(v any) string {
 	switch v := v.(type) {
 	case string:
 		text = guarantee.Text(v)
+	case host.Choice:
+		text = v.Selected + " of " + strings.Join(v.Options, ", ")
+	case []string:
+		text = strings.Join(v, ", ")
 	case fmt.Stringer:
 		text = guarantee.Text(v.String())
 	default:
@@ -59,6 +64,9 @@ func value(v any) string {
 			return err.Error()
 		}
 		text = string(b)
+	}
+	if text == "" || text == "[]" || text == "{}" {
+		return faint.Render("none")
 	}
 	if len(text) > valueMost {
 		text = strings.ToValidUTF8(text[:valueMost], "") + "…"
