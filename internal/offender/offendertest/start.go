@@ -12,7 +12,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -37,16 +36,16 @@ func Main(m *testing.M) {
 type Offender struct {
 	offender.Report
 
-	cmd    *exec.Cmd
-	stdin  *os.File
-	stdout *os.File
-	stderr string // path
-	lines  *bufio.Reader
-	temp   string
-	pins   []*os.File // pidfds of the report's PIDs
-	done   chan struct{}
-	err    error // of Wait; set when done is closed
-	stop   sync.Once
+	cmd     *exec.Cmd
+	stdin   *os.File
+	stdout  *os.File
+	stderr  string // path
+	lines   *bufio.Reader
+	temp    string
+	pins    []*os.File // pidfds of the report's PIDs
+	done    chan struct{}
+	err     error // of Wait; set when done is closed
+	stopped bool
 }
 
 // Start runs the offender, twin or fixture name and returns when it is ready. At the
@@ -177,40 +176,42 @@ func (o *Offender) Go(t testing.TB) offender.Report {
 
 // Stop ends the offender as its user would, by closing its standard input, and checks
 // that nothing is left of it. It is called at the end of the test; a second call does
-// nothing.
+// nothing. It, Kill and Go are for the goroutine of the test.
 func (o *Offender) Stop(t testing.TB) {
 	t.Helper()
-	o.stop.Do(func() {
-		t.Helper()
-		o.stdin.Close()
-		if !o.wait() {
-			o.cmd.Process.Kill()
-			<-o.done
-			t.Errorf("offender %s did not end with its standard input: killed", o.Offender)
-		} else if code := o.cmd.ProcessState.ExitCode(); code != offender.ExitOK && code != offender.ExitCannot {
-			said, _ := os.ReadFile(o.stderr)
-			t.Errorf("offender %s: %v: %s", o.Offender, o.err, said)
-		}
-		o.checkGone(t)
-		if left, err := os.ReadDir(o.temp); err != nil || len(left) > 0 {
-			t.Errorf("offender %s left files: %v, %v", o.Offender, left, err)
-		}
-	})
+	if o.stopped {
+		return
+	}
+	o.stopped = true
+	o.stdin.Close()
+	if !o.wait() {
+		o.cmd.Process.Kill()
+		<-o.done
+		t.Errorf("offender %s did not end with its standard input: killed", o.Offender)
+	} else if code := o.cmd.ProcessState.ExitCode(); code != offender.ExitOK && code != offender.ExitCannot {
+		said, _ := os.ReadFile(o.stderr)
+		t.Errorf("offender %s: %v: %s", o.Offender, o.err, said)
+	}
+	o.checkGone(t)
+	if left, err := os.ReadDir(o.temp); err != nil || len(left) > 0 {
+		t.Errorf("offender %s left files: %v, %v", o.Offender, left, err)
+	}
 }
 
 // Kill ends the offender with SIGKILL, and checks that its further processes die with
 // it. Its files are left to the test's directory.
 func (o *Offender) Kill(t testing.TB) {
 	t.Helper()
-	o.stop.Do(func() {
-		t.Helper()
-		if err := o.cmd.Process.Kill(); err != nil {
-			t.Error(err)
-		}
-		<-o.done
-		o.checkGone(t)
-		o.stdin.Close()
-	})
+	if o.stopped {
+		return
+	}
+	o.stopped = true
+	if err := o.cmd.Process.Kill(); err != nil {
+		t.Error(err)
+	}
+	<-o.done
+	o.checkGone(t)
+	o.stdin.Close()
 }
 
 // wait reports whether the started process ended in time.
