@@ -53,8 +53,8 @@ func (a *auditor) judgeMemfds(files []*memfd.File, subjects []*subject) []guaran
 type judgeOne func(about guarantee.Subject, facts rules.Facts, raw []string)
 
 // judgeEach applies each rule about one kind of subject that is found across processes:
-// a verdict for each that breaks it or can't be decided, and one on the host where no
-// other does. That one is unknown where a process could not be read: what breaks the
+// a verdict for each that breaks it, is allowed to, or can't be decided; and one on the
+// host where nothing breaks it, or where a process could not be read, and what breaks the
 // rule may be there.
 func (a *auditor) judgeEach(kind rules.Subject, subjects []*subject, each func(*rules.Rule, judgeOne)) []guarantee.Verdict {
 	window := guarantee.Since(a.start)
@@ -62,22 +62,25 @@ func (a *auditor) judgeEach(kind rules.Subject, subjects []*subject, each func(*
 	missed := a.incomplete(subjects)
 	var verdicts []guarantee.Verdict
 	for _, r := range a.rulesOf(kind) {
-		looked, kept := 0, len(verdicts)
+		looked, decided := 0, 0
 		each(r, func(about guarantee.Subject, facts rules.Facts, raw []string) {
 			looked++
 			result := r.Eval(&facts)
 			if result.Status == guarantee.Holds || r.Declared && !about.Declared {
 				return
 			}
+			if result.Status != guarantee.NotApplicable {
+				decided++
+			}
 			shown := raw[:min(len(raw), rawMax)]
 			verdicts = append(verdicts, a.verdict(r, about, window, a.controls.join, result, guarantee.Observation{Source: source, Raw: shown, Total: len(raw)}))
 		})
-		if len(verdicts) > kept || r.Declared && !anyDeclared(subjects) { // see judgeMissing
+		if r.Declared && !anyDeclared(subjects) || decided > 0 && missed == "" { // for the first see judgeMissing
 			continue
 		}
-		result := rules.Result{Status: guarantee.Holds, Message: fmt.Sprintf("%d found in all processes, none breaks it", looked)}
+		result := rules.Result{Status: guarantee.Holds, Message: fmt.Sprintf("%d were found in all processes that were seen, none breaks it", looked)}
 		if missed != "" {
-			result = rules.Result{Status: guarantee.Unknown, Message: "none was found, but " + missed}
+			result = rules.Result{Status: guarantee.Unknown, Message: fmt.Sprintf("%d were found that break it or are in doubt, and there may be more: %s", decided, missed)}
 		}
 		verdicts = append(verdicts, a.verdict(r, a.hostSubject(), window, a.controls.join, result, guarantee.Observation{Source: source, Total: looked}))
 	}
@@ -105,6 +108,40 @@ func (a *auditor) judgeMissing(subjects []*subject) []guarantee.Verdict {
 			continue
 		}
 		verdicts = append(verdicts, a.verdict(r, a.hostSubject(), guarantee.Since(a.start), a.controls.space, result, guarantee.Observation{Source: a.Proc.Root()}))
+	}
+	return verdicts
+}
+
+// selectorRule is the name under which a selector that selected nothing appears: what the
+// user named is not there, or could not be seen.
+const selectorRule = "selector"
+
+// judgeSelectors says of each selector that it selected nothing.
+func (a *auditor) judgeSelectors(subjects []*subject) []guarantee.Verdict {
+	var verdicts []guarantee.Verdict
+	for _, selector := range slices.Concat(a.Scope, a.Declared) {
+		selected, hidden, why := 0, 0, "there is none"
+		for _, s := range subjects {
+			switch {
+			case selector.Selects(&s.info) && s.judged():
+				selected++
+			case selector.Selects(&s.info) && s.info.KernelThread:
+				why = "it is a kernel thread, which has no memory of its own"
+			case selector.Selects(&s.info):
+				why = "it has ended"
+			case len(s.info.Hidden) > 0 || s.err != nil && !s.gone():
+				hidden++
+			}
+		}
+		if selected > 0 {
+			continue
+		}
+		if hidden > 0 {
+			why += fmt.Sprintf(", or it is one of %d that could not be looked at", hidden)
+		}
+		verdicts = append(verdicts, guarantee.Verdict{Requirement: "SV-EVD-01", Rule: selectorRule, Status: guarantee.Unknown, Severity: guarantee.Medium,
+			Subject: a.hostSubject(), Method: guarantee.Read, Observation: guarantee.Observation{Source: a.Proc.Root()}, Control: a.controls.process,
+			Window: guarantee.Since(a.start), Message: fmt.Sprintf("no process was looked at that is %s: %s", selector, why)})
 	}
 	return verdicts
 }

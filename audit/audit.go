@@ -55,6 +55,7 @@ type auditor struct {
 	needs     map[string]bool
 	devices   memfd.Devices
 	pids      []int
+	hidden    string // why some processes can't even be listed
 	controls  controls
 	inventory *memfd.Inventory
 	host      *host.Facts
@@ -64,18 +65,21 @@ type auditor struct {
 // Run audits, and returns the report. What could not be read is in the report; the error
 // is for what keeps the audit from running at all.
 //
-// What it does to the host: it maps a few pages of its own, makes a memfd and, where the
-// kernel has it, an empty file of secret memory, and closes them again; it mounts
-// securityfs and tracefs without attaching them anywhere, where they are not mounted; it
-// starts PolicyHelper once for each foreign PID namespace. It changes no other process
-// and no setting.
+// What it does to the host: it maps a few pages of its own, makes memfds (executable ones
+// too, to see whether they are refused) and, where the kernel has it, an empty file of
+// secret memory, and closes them again; it mounts securityfs and tracefs without attaching
+// them anywhere, where they are not mounted; it starts PolicyHelper once or twice for each
+// foreign PID namespace. It changes no other process and no setting.
 func Run(ctx context.Context, config Config) (*guarantee.Report, error) {
+	if len(config.Rules) == 0 && config.Manifest == nil {
+		return nil, ErrNothingToAudit
+	}
 	a := &auditor{Config: config, start: now(), needs: map[string]bool{}}
 	if a.Proc == (process.FS{}) {
 		a.Proc = process.Default()
 	}
 	if a.Host == nil {
-		a.Host = host.New(a.Proc.Root(), "")
+		a.Host = hostOf(a.Proc)
 	}
 	a.sortRules()
 	var err error
@@ -97,6 +101,20 @@ func Run(ctx context.Context, config Config) (*guarantee.Report, error) {
 	}
 	coverage := a.coverage(subjects)
 	return guarantee.NewReport(a.Tool, a.host.Identity(), guarantee.Since(a.start), verdicts, coverage)
+}
+
+// ErrNothingToAudit: no rule and no manifest was given.
+var ErrNothingToAudit = errors.New("no rules and no manifest: nothing would be audited")
+
+// hostOf returns what reads the host that a proc file system is of. Of a copy nothing else
+// is known: what stands beside it on this machine is of another host.
+func hostOf(proc process.FS) *host.Reader {
+	r := host.New(proc.Root(), "")
+	if !proc.Live() {
+		elsewhere := proc.Path("no such place")
+		r.Sys, r.Dev, r.Boot, r.Modules = elsewhere, elsewhere, elsewhere, elsewhere
+	}
+	return r
 }
 
 func (a *auditor) sortRules() {
@@ -124,28 +142,48 @@ func (a *auditor) progress(done, total int) {
 	}
 }
 
-// subjects reads the processes. With HostOnly they are not looked into.
+// rounds is how often processes are listed: those that began while the others were read
+// are read in the next round.
+const rounds = 3
+
+// subjects reads the processes. With HostOnly they are not looked into. Those that begin
+// after the last round are not in the window of the audit.
 func (a *auditor) subjects(ctx context.Context) ([]*subject, error) {
 	if a.HostOnly {
 		return nil, nil
 	}
-	var err error
-	if a.pids, err = a.Proc.PIDs(); err != nil {
-		return nil, err
-	}
-	c := collector{auditor: a}
-	subjects, err := c.collect(ctx)
-	if err != nil {
-		release(subjects)
-		return nil, err
+	a.hidden = hiddenProcesses(a.Proc)
+	var all []*subject
+	seen := map[int]bool{}
+	for range rounds {
+		pids, err := a.Proc.PIDs()
+		if err != nil {
+			release(all)
+			return nil, err
+		}
+		pids = slices.DeleteFunc(pids, func(pid int) bool { return seen[pid] })
+		for _, pid := range pids {
+			seen[pid] = true
+		}
+		c := collector{a}
+		subjects, err := c.collect(ctx, pids)
+		all = append(all, subjects...)
+		if err != nil {
+			release(all)
+			return nil, err
+		}
+		a.pids = append(a.pids, pids...)
+		if len(pids) == 0 {
+			break
+		}
 	}
 	if a.needsForeign() {
-		if err := a.findForeign(ctx, subjects); err != nil {
-			release(subjects)
+		if err := a.findForeign(ctx, all); err != nil {
+			release(all)
 			return nil, err
 		}
 	}
-	return subjects, nil
+	return all, nil
 }
 
 func release(subjects []*subject) {

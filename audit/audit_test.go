@@ -2,6 +2,7 @@ package audit_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -135,8 +136,8 @@ func TestDenied(t *testing.T) {
 		t.Skip("all processes that are visible belong to this user")
 	}
 	for _, v := range report.Verdicts {
-		if v.Subject.PID == denied[0].PID && v.Rule == "wx-mapping" && v.Status != guarantee.Unknown {
-			t.Errorf("%s: %s", v.Status, v.Message)
+		if v.Subject.PID == denied[0].PID && v.Status != guarantee.Unknown {
+			t.Errorf("%s of a process that can't be read %s: %s", v.Rule, v.Status, v.Message)
 		}
 		if v.Rule == "inode-written-and-executed" && v.Status == guarantee.Holds {
 			t.Errorf("holds in all processes, with %d unread: %s", len(denied), v.Message)
@@ -155,14 +156,55 @@ func TestRestlessHost(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if failed := report.Summary.Coverage.Failed; len(failed) != 0 {
-			t.Errorf("processes that made no sense: %+v", failed)
+		for _, m := range report.Summary.Coverage.Failed { // only what executes without end may be read in vain
+			if m.PID != exec.PID {
+				t.Errorf("a process that made no sense: %+v", m)
+			}
+		}
+		for _, m := range report.Summary.Coverage.Gone {
+			if slices.Contains([]int{fork.PID, exec.PID, changing.PID}, m.PID) {
+				t.Errorf("a process that lives is said to be gone: %+v", m)
+			}
+		}
+		for _, pid := range []int{fork.PID, exec.PID, changing.PID} {
+			if !slices.ContainsFunc(report.Verdicts, func(v guarantee.Verdict) bool { return v.Subject.PID == pid && v.Rule == "wx-mapping" }) {
+				t.Errorf("no verdict about process %d", pid)
+			}
 		}
 		for _, v := range report.Verdicts {
 			if v.Subject.PID == changing.PID && v.Rule == "wx-mapping" && v.Status != guarantee.Holds {
 				t.Errorf("%s: %s %q", v.Status, v.Message, v.Observation.Raw)
 			}
 		}
+	}
+}
+
+// What the user named and is not there is said, also where something else is.
+func TestSelectorOfNobody(t *testing.T) {
+	o := offendertest.Start(t, "wx-twin")
+	missing := pidSelector(t, 1<<22)
+	brake, err := audit.ParseSelector("exe=/usr/sbin/brake")
+	if err != nil {
+		t.Fatal(err)
+	}
+	report, err := audit.Run(context.Background(), audit.Config{Rules: packs(t), Tool: testTool,
+		Scope: []audit.Selector{pidSelector(t, o.PID), missing}, Declared: []audit.Selector{pidSelector(t, o.PID), brake}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []audit.Selector{missing, brake} {
+		if !slices.ContainsFunc(report.Verdicts, func(v guarantee.Verdict) bool {
+			return v.Status == guarantee.Unknown && strings.Contains(v.Message, "no process was looked at that is "+s.String())
+		}) {
+			t.Errorf("nothing is said of %s", s)
+		}
+	}
+}
+
+// No rules, no audit: an empty set would find everything in order.
+func TestNothingToAudit(t *testing.T) {
+	if _, err := audit.Run(context.Background(), audit.Config{Tool: testTool}); !errors.Is(err, audit.ErrNothingToAudit) {
+		t.Errorf("error %v", err)
 	}
 }
 

@@ -45,7 +45,7 @@ func Baseline(ctx context.Context, proc process.FS, pid, looks int, pause time.D
 		return nil, err
 	}
 	if after != program {
-		return nil, fmt.Errorf("%s: %w", p.Path("exe"), errExecuted)
+		return nil, fmt.Errorf("%s: %w: it executed another program", p.Path("exe"), process.ErrGone)
 	}
 	return observer.Manifest(slack), nil
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"runtime"
 	"slices"
@@ -31,7 +30,8 @@ type subject struct {
 	mem         vma.Mem     // summed over the VMAs
 	candidates  []candidate // VMAs that some rule must look at
 	views       []mapping
-	exeGone     bool // the program's file has lost its name
+	exeGone     bool  // the program's file has lost its name
+	exeErr      error // why that, and running, are not known
 	dumpable    bool
 	dumpableErr error
 
@@ -43,6 +43,7 @@ type subject struct {
 
 	process *process.Process // open while it is still needed, else nil
 	dir     string           // its directory
+	ipc     uint64           // its IPC namespace, where it was needed
 }
 
 // candidate is a VMA that passed the filter of a rule.
@@ -68,28 +69,28 @@ func (s *subject) line(raw string) string {
 // collector reads the processes of a host.
 type collector struct{ *auditor }
 
-// collect reads all processes, several at a time, and returns them in the order of
-// their ids. A process that ended before it could be looked at is nil.
-func (c *collector) collect(ctx context.Context) ([]*subject, error) {
-	found := make([]*subject, len(c.pids))
+// collect reads processes, several at a time, and returns them in the order of their ids.
+// Where the context ends it, those that were not reached are left out.
+func (c *collector) collect(ctx context.Context, pids []int) ([]*subject, error) {
+	found := make([]*subject, len(pids))
 	next := make(chan int)
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	done := 0
-	for range max(1, min(runtime.GOMAXPROCS(0), len(c.pids))) {
+	for range max(1, min(runtime.GOMAXPROCS(0), len(pids))) {
 		wg.Go(func() {
 			var r vma.Reader
 			for i := range next {
-				found[i] = c.read(&r, c.pids[i])
+				found[i] = c.read(&r, pids[i])
 				mu.Lock()
 				done++
-				c.progress(done, len(c.pids))
+				c.progress(done, len(pids))
 				mu.Unlock()
 			}
 		})
 	}
 	var err error
-	for i := range c.pids {
+	for i := range pids {
 		if err = ctx.Err(); err != nil {
 			break
 		}
@@ -97,69 +98,113 @@ func (c *collector) collect(ctx context.Context) ([]*subject, error) {
 	}
 	close(next)
 	wg.Wait()
-	return found, err
+	return slices.DeleteFunc(found, func(s *subject) bool { return s == nil }), err
 }
 
 // rereads is how often a process is read again that became another program meanwhile.
-const rereads = 3
+const rereads = 4
 
-var errExecuted = fmt.Errorf("%w: it executed another program while it was read", process.ErrGone)
+// errRestless: the process lives, and could not be read all the same. It is not gone.
+var errRestless = errors.New("it executed another program each time that it was read")
 
 // read reads one process.
 func (c *collector) read(r *vma.Reader, pid int) *subject {
-	for attempt := 1; ; attempt++ {
-		p, err := c.Proc.Open(pid)
-		if err != nil {
-			return &subject{info: process.Info{PID: pid}, dir: c.Proc.Path(strconv.Itoa(pid)), err: err}
-		}
-		s := &subject{process: p, dir: p.Path(""), window: guarantee.Window{From: now()}}
-		s.err = c.readPinned(r, s)
-		s.window.To = now()
-		if errors.Is(s.err, errExecuted) && attempt < rereads {
-			p.Close()
-			continue
-		}
-		if s.err != nil {
-			s.forget()
-		}
-		if s.err != nil || !s.declared {
-			p.Close()
-			s.process = nil
-		}
+	p, err := c.Proc.Open(pid)
+	if err != nil {
+		s := c.newSubject(pid)
+		s.err = err
 		return s
 	}
+	var s *subject
+	for range rereads {
+		s = c.newSubject(pid)
+		s.process, s.window.From = p, now()
+		var changed bool
+		changed, s.err = c.readPinned(r, s)
+		s.window.To = now()
+		if changed {
+			s.err = errRestless
+			continue
+		}
+		break
+	}
+	if s.err != nil {
+		s.forget()
+	}
+	if s.err != nil || !s.declared {
+		p.Close()
+		s.process = nil
+	}
+	return s
 }
 
-// forget drops what was read of a process that could not be read to the end: half a
-// process is no fact.
+// newSubject is a process of which nothing is known yet. Whether it is in scope can be
+// told by its id alone; where that takes more, what can't be told is in no scope.
+func (c *collector) newSubject(pid int) *subject {
+	s := &subject{info: process.Info{PID: pid}, dir: c.Proc.Path(strconv.Itoa(pid)), exeErr: errNotRead, dumpableErr: errNotRead}
+	s.choose(c.Config)
+	return s
+}
+
+func (s *subject) choose(config Config) {
+	s.declared = anySelects(config.Declared, &s.info)
+	s.inScope = len(config.Scope) == 0 || anySelects(config.Scope, &s.info)
+}
+
+var errNotRead = errors.New("not read")
+
+// forget drops what was read of the memory of a process that could not be read to the
+// end: half an address space is no fact.
 func (s *subject) forget() {
 	s.vmas, s.mem, s.candidates, s.views, s.mapped = 0, vma.Mem{}, nil, nil, nil
-	s.descriptors, s.unheld, s.running = nil, nil, nil
+	s.descriptors, s.unheld = nil, nil
 }
 
-func (c *collector) readPinned(r *vma.Reader, s *subject) (err error) {
+// readPinned reads who the process is, its memory, and who it is once more. changed says
+// that it became another program meanwhile, so that what was read is of two.
+func (c *collector) readPinned(r *vma.Reader, s *subject) (changed bool, err error) {
 	if s.info, err = s.process.Info(); err != nil {
-		return err
+		s.info.PID = s.process.PID
+		return false, err
 	}
 	if s.info.KernelThread {
-		return nil
+		return false, nil
 	}
-	s.declared = anySelects(c.Declared, &s.info)
-	s.inScope = len(c.Scope) == 0 || anySelects(c.Scope, &s.info)
-	if err := c.readSpace(r, s); err != nil {
-		return err
+	s.choose(c.Config)
+	s.readIdentity(c.devices)
+	err = c.readSpace(r, s)
+	if err == nil {
+		c.readDescriptors(s)
 	}
-	c.readDescriptors(s)
+	after, afterErr := s.process.Info()
+	if afterErr != nil {
+		return false, afterErr
+	}
+	if after.Exe != s.info.Exe || after.StackStart != s.info.StackStart {
+		return true, err
+	}
+	// An address space that went away, of a process that is still there.
+	gone := errors.Is(err, process.ErrGone) || errors.Is(err, vma.ErrNoAddressSpace)
+	if _, lives := s.process.OtherThread(); gone && (!after.Zombie() || lives) {
+		return true, err
+	}
+	return false, err
+}
+
+// readIdentity reads what rules ask of a process besides [process.Info].
+func (s *subject) readIdentity(devices memfd.Devices) {
 	s.readDumpable()
-	s.exeGone = s.info.Exe != "" && exeDeleted(s.process, s.info.Exe)
-	after, err := s.process.Info()
-	if err != nil {
-		return err
+	if s.info.Exe == "" {
+		return
 	}
-	if after.Exe != s.info.Exe {
-		return errExecuted
+	a, ok, err := memfd.Executing(s.process, devices)
+	if s.exeErr = err; err != nil {
+		return
 	}
-	return nil
+	if ok {
+		s.running = &a
+	}
+	s.exeGone = exeDeleted(s.process, s.info.Exe)
 }
 
 func (c *collector) readSpace(r *vma.Reader, s *subject) error {
@@ -228,11 +273,6 @@ func (c *collector) readDescriptors(s *subject) {
 		s.descriptors = append(s.descriptors, d)
 		return nil
 	})
-	if a, ok, err := memfd.Executing(s.process, c.devices); ok {
-		s.running = &a
-	} else if s.fdErr == nil {
-		s.fdErr = err
-	}
 	for _, m := range s.mapped {
 		id := memfd.ID{Device: memfd.Device{Major: m.Major, Minor: m.Minor}, Inode: m.Inode}
 		if held[id] {

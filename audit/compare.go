@@ -63,12 +63,14 @@ func (a *auditor) manifestVerdict(about guarantee.Subject, window guarantee.Wind
 
 // compare reads the process once more, since a manifest speaks of every VMA.
 func (a *auditor) compare(s *subject) guarantee.Verdict {
-	v := a.manifestVerdict(s.subject(), s.window, s.path("smaps"))
+	window := guarantee.Window{From: now()}
 	differences, vmas, err := a.differences(s)
+	window.To = now()
+	v := a.manifestVerdict(s.subject(), window, s.path("smaps"))
 	switch {
 	case err != nil:
 		v.Status = guarantee.Unknown
-		v.Message = "its address space could not be compared: " + guarantee.Text(err.Error())
+		v.Message = "its address space could not be compared: " + why(err)
 	case len(differences) > 0:
 		v.Status = guarantee.Broken
 		v.Observation.Raw, v.Observation.Total = differences[:min(len(differences), rawMax)], len(differences)
@@ -93,7 +95,11 @@ func (a *auditor) differences(s *subject) ([]string, int, error) {
 		return nil, 0, err
 	}
 	defer p.Close()
-	if start, err := p.StartTime(); err != nil || start != s.info.StartTime {
+	start, err := p.StartTime()
+	if err != nil {
+		return nil, 0, err
+	}
+	if start != s.info.StartTime {
 		return nil, 0, fmt.Errorf("%w: another process has its id now", process.ErrGone)
 	}
 	program, err := ProgramOf(p)
@@ -109,6 +115,13 @@ func (a *auditor) differences(s *subject) ([]string, int, error) {
 		return nil
 	}); err != nil {
 		return nil, 0, err
+	}
+	after, err := ProgramOf(p)
+	if err != nil {
+		return nil, 0, err
+	}
+	if after != program {
+		return nil, 0, errRestless
 	}
 	c.End()
 	return c.Differences, vmas, nil

@@ -21,22 +21,26 @@ import (
 // reads its own process, of which it knows the truth, by the same code. What reads a
 // copy of /proc, or a kernel that says less, gets no control, and nothing can hold.
 type controls struct {
-	space guarantee.Control // smaps: permissions, flags, amounts
-	join  guarantee.Control // device and inode of a mapping and of a descriptor
-	pages guarantee.Control // pagemap
-	host  guarantee.Control // facts of the host
+	process guarantee.Control // who a process is
+	space   guarantee.Control // smaps: permissions, flags, amounts
+	join    guarantee.Control // device and inode of a mapping and of a descriptor
+	pages   guarantee.Control // pagemap
+	frames  guarantee.Control // kpagecount
+	host    guarantee.Control // that the facts are of the kernel that runs; each has its own source
 }
 
 func runControls(proc process.FS, devices memfd.Devices, facts *host.Facts) controls {
 	if !proc.Live() {
 		absent := guarantee.Control{Status: guarantee.ControlAbsent, Detail: proc.Root() + " is not the running kernel's proc file system: nothing can be tried on it"}
-		return controls{absent, absent, absent, absent}
+		return controls{absent, absent, absent, absent, absent, absent}
 	}
 	return controls{
-		space: control(func() (string, error) { return controlSpace(proc) }),
-		join:  control(func() (string, error) { return controlJoin(proc, devices) }),
-		pages: control(func() (string, error) { return controlPages(proc) }),
-		host:  control(func() (string, error) { return controlHost(proc, facts) }),
+		process: control(func() (string, error) { return controlProcess(proc) }),
+		frames:  control(func() (string, error) { return controlFrames(proc) }),
+		space:   control(func() (string, error) { return controlSpace(proc) }),
+		join:    control(func() (string, error) { return controlJoin(proc, devices) }),
+		pages:   control(func() (string, error) { return controlPages(proc) }),
+		host:    control(func() (string, error) { return controlHost(proc, facts) }),
 	}
 }
 
@@ -75,28 +79,101 @@ func ownVMA(proc process.FS, addr uint64) (vma.VMA, error) {
 	return found, err
 }
 
-// own maps pages of this process, with a flag that keeps the kernel from merging them
-// with neighbours.
-func own(pages, prot int) ([]byte, error) {
-	b, err := sys.Mmap(pages*os.Getpagesize(), prot, sys.MapPrivate|sys.MapAnonymous, -1, 0)
+// own maps pages of this process between two without access, so that the kernel merges
+// them with no neighbour, and marks them. release gives all of it back.
+func own(pages, prot int) (b []byte, release func(), err error) {
+	size := os.Getpagesize()
+	all, err := sys.Mmap((pages+2)*size, sys.ProtNone, sys.MapPrivate|sys.MapAnonymous, -1, 0)
 	if err != nil {
-		return nil, fmt.Errorf("%w: map a page: %w", errNoControl, err)
+		return nil, nil, fmt.Errorf("%w: map a page: %w", errNoControl, err)
 	}
-	if err := sys.Madvise(b, sys.MadvDontdump); err != nil {
-		sys.Munmap(b)
-		return nil, fmt.Errorf("%w: mark a page: %w", errNoControl, err)
+	release = func() { sys.Munmap(all) }
+	b = all[size : (pages+1)*size]
+	if err = sys.Mprotect(b, prot); err == nil {
+		err = sys.Madvise(b, sys.MadvDontdump)
 	}
-	return b, nil
+	if err != nil {
+		release()
+		return nil, nil, fmt.Errorf("%w: mark a page: %w", errNoControl, err)
+	}
+	return b, release, nil
+}
+
+// controlProcess: what is read of this process is what system calls say of it.
+func controlProcess(proc process.FS) (string, error) {
+	p, err := proc.Open(os.Getpid())
+	if err != nil {
+		return "", err
+	}
+	defer p.Close()
+	info, err := p.Info()
+	if err != nil {
+		return "", err
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", errNoControl, err)
+	}
+	if info.PID != os.Getpid() || info.PPID != os.Getppid() || int(info.UID) != os.Getuid() || int(info.EUID) != os.Geteuid() || strings.TrimSuffix(info.Exe, deletedSuffix) != exe {
+		return "", fmt.Errorf("own process reads as %d, parent %d, user %d, effective %d, program %s", info.PID, info.PPID, info.UID, info.EUID, info.Exe)
+	}
+	return "of the own process, ids, users and program read as system calls say them", nil
+}
+
+// controlFrames: the frame of an own page that is mapped twice counts as mapped twice.
+func controlFrames(proc process.FS) (string, error) {
+	frames, err := vma.OpenFrames(proc)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", errNoControl, err)
+	}
+	defer frames.Close()
+	f, err := sys.MemfdCreate(controlName, sys.MfdNoexecSeal)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", errNoControl, err)
+	}
+	defer f.Close()
+	size := os.Getpagesize()
+	if err := f.Truncate(int64(size)); err != nil {
+		return "", fmt.Errorf("%w: %w", errNoControl, err)
+	}
+	search := frameSearch{reader: &vma.Reader{}}
+	p, err := proc.Open(os.Getpid())
+	if err != nil {
+		return "", err
+	}
+	defer p.Close()
+	for mappings := uint64(1); mappings <= 2; mappings++ {
+		b, err := sys.Mmap(size, sys.ProtRead|sys.ProtWrite, sys.MapShared, int(f.Fd()), 0)
+		if err != nil {
+			return "", fmt.Errorf("%w: %w", errNoControl, err)
+		}
+		defer sys.Munmap(b)
+		b[0] = 1
+		var counted uint64
+		if err := search.present(p, &vma.VMA{Start: sys.Addr(b), End: sys.Addr(b) + uint64(size)}, func(page vma.Page) (err error) {
+			if page.Frame() == 0 {
+				return fmt.Errorf("%w: %w", errNoControl, errFramesHidden)
+			}
+			counted, err = frames.Mapped(page.Frame())
+			return err
+		}); err != nil {
+			return "", err
+		}
+		if counted != mappings {
+			return "", fmt.Errorf("the frame of an own page that is mapped %d times counts as mapped %d times", mappings, counted)
+		}
+	}
+	return "the frame of an own page counted as mapped once, and after a second mapping as mapped twice", nil
 }
 
 // controlSpace: own memory reads as what it is, before and after a change; code reads as
 // executable and not writable.
 func controlSpace(proc process.FS) (string, error) {
-	b, err := own(1, sys.ProtRead|sys.ProtWrite)
+	b, release, err := own(1, sys.ProtRead|sys.ProtWrite)
 	if err != nil {
 		return "", err
 	}
-	defer sys.Munmap(b)
+	defer release()
 	b[0] = 1
 	locked := sys.Mlock(b) == nil
 	before, err := ownVMA(proc, sys.Addr(b))
@@ -178,11 +255,11 @@ func controlJoin(proc process.FS, devices memfd.Devices) (string, error) {
 
 // controlPages: of two own pages, the touched one is present and the other is not.
 func controlPages(proc process.FS) (string, error) {
-	b, err := own(2, sys.ProtRead|sys.ProtWrite)
+	b, release, err := own(2, sys.ProtRead|sys.ProtWrite)
 	if err != nil {
 		return "", err
 	}
-	defer sys.Munmap(b)
+	defer release()
 	if err := sys.Madvise(b, sys.MadvNohugepage); err != nil && !errors.Is(err, syscall.EINVAL) {
 		return "", fmt.Errorf("%w: %w", errNoControl, err)
 	}

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/safevma/safevma/guarantee"
@@ -34,6 +36,9 @@ func processFacts(s *subject) *rules.Process {
 	if s.dumpableErr != nil {
 		f.Unknown["dumpable"] = why(s.dumpableErr)
 	}
+	if s.exeErr != nil {
+		f.Unknown["exe_deleted"], f.Unknown["exe_memfd"] = why(s.exeErr), why(s.exeErr)
+	}
 	for _, h := range i.Hidden {
 		for _, name := range rules.Sources(rules.SubjectProcess, h.File) {
 			f.Unknown[name] = why(h.Err)
@@ -42,19 +47,36 @@ func processFacts(s *subject) *rules.Process {
 	return f
 }
 
-var errSameOwner = errors.New("the files of a process of root belong to root either way")
+var (
+	errSameOwner = errors.New("the files of a process of root belong to root either way")
+	errOtherUser = errors.New("it is in another user namespace, whose root is not known")
+)
 
-// readDumpable: the kernel gives the files of a process that can't be dumped to root
-// (PR_SET_DUMPABLE(2const)).
+// readDumpable: the kernel gives the files of a process that can't be dumped to root of
+// its user namespace (PR_SET_DUMPABLE(2const)).
 func (s *subject) readDumpable() {
-	st, err := s.process.Stat("stat")
-	switch {
-	case err != nil:
+	owner, err := s.process.Stat("stat")
+	if err != nil {
 		s.dumpableErr = err
+		return
+	}
+	theirs, err := s.process.Stat("ns/user")
+	if err != nil {
+		s.dumpableErr = err
+		return
+	}
+	ours, err := os.Stat("/proc/self/ns/user")
+	if err != nil {
+		s.dumpableErr = err
+		return
+	}
+	switch st, ok := ours.Sys().(*syscall.Stat_t); {
 	case s.info.EUID == 0:
 		s.dumpableErr = errSameOwner
+	case !ok || st.Ino != theirs.Ino:
+		s.dumpableErr = errOtherUser
 	default:
-		s.dumpable = st.UID == s.info.EUID
+		s.dumpable, s.dumpableErr = owner.UID == s.info.EUID, nil
 	}
 }
 
@@ -153,38 +175,38 @@ func (s *subject) observed(r *rules.Rule) string {
 	return strings.Join(seen, "\n")
 }
 
-// rawOf returns the kernel's words for a fact of a process.
+// rawOf returns a fact of a process as it was read: the name, the value, and the file.
 func (s *subject) rawOf(name string) string {
 	i := &s.info
 	switch name {
 	case "exe", "exe_deleted", "exe_memfd":
 		return "exe -> " + guarantee.Text(i.Exe)
 	case "vma_count":
-		return fmt.Sprintf("%d lines in %s", s.vmas, s.path("maps"))
+		return fmt.Sprintf("%d VMAs in smaps, without [vsyscall]", s.vmas)
 	case "oom_score_adj":
-		return fmt.Sprintf("oom_score_adj: %d", i.OOMScoreAdj)
+		return fmt.Sprintf("oom_score_adj = %d", i.OOMScoreAdj)
 	case "locked":
-		return fmt.Sprintf("VmLck: %d kB", i.VmLck>>10)
+		return fmt.Sprintf("status: VmLck = %d kB", i.VmLck>>10)
 	case "dumpable":
-		return fmt.Sprintf("dumpable: %v, by the owner of %s", s.dumpable, s.path("stat"))
+		return fmt.Sprintf("dumpable = %v, by the owner of %s", s.dumpable, s.path("stat"))
 	case "no_new_privs":
-		return fmt.Sprintf("NoNewPrivs: %v", i.NoNewPrivs)
+		return fmt.Sprintf("status: NoNewPrivs = %v", i.NoNewPrivs)
 	case "seccomp":
-		return fmt.Sprintf("Seccomp: %d", i.Seccomp)
+		return fmt.Sprintf("status: Seccomp = %d", i.Seccomp)
 	case "cap_eff":
-		return fmt.Sprintf("CapEff: %016x", i.CapEff)
+		return fmt.Sprintf("status: CapEff = %016x", i.CapEff)
 	case "uid", "euid":
-		return fmt.Sprintf("Uid: %d %d", i.UID, i.EUID)
+		return fmt.Sprintf("status: Uid = %d, effective %d", i.UID, i.EUID)
 	case "pid", "ppid", "name":
 		return fmt.Sprintf("stat: %d (%s), parent %d", i.PID, s.name(), i.PPID)
 	case "cgroup":
-		return "cgroup: " + guarantee.Text(i.Cgroup)
+		return "cgroup = " + guarantee.Text(i.Cgroup)
 	case "threads":
-		return fmt.Sprintf("Threads: %d", i.Threads)
+		return fmt.Sprintf("status: Threads = %d", i.Threads)
 	case "vm_size":
-		return fmt.Sprintf("VmSize: %d kB", i.VmSize>>10)
+		return fmt.Sprintf("status: VmSize = %d kB", i.VmSize>>10)
 	case "rss":
-		return fmt.Sprintf("Rss: %d kB in all mappings", s.mem.Rss>>10)
+		return fmt.Sprintf("smaps: Rss = %d kB in all VMAs", s.mem.Rss>>10)
 	case "pid_namespace":
 		return fmt.Sprintf("ns/pid -> pid:[%d]", i.PIDNamespace)
 	}

@@ -16,7 +16,9 @@ import (
 type hostView struct {
 	rules.Host
 	raw map[string]string // by fact
-	// weakest is the method of a fact where it is not a reading.
+	// tree: this is a proc file system, so that what it lacks the kernel lacks.
+	tree bool
+	// method is the method of a fact where it is not a reading.
 	method map[string]guarantee.Method
 }
 
@@ -103,7 +105,7 @@ func rawText(raw string) string {
 
 // setting enters a number for which -1 stands where the kernel does not have it.
 func setting(h *hostView, name string, v host.Value[int64], to *int64) {
-	if _, err := v.Get(); host.ReasonOf(err) == host.Absent && err != nil {
+	if _, err := v.Get(); err != nil && host.ReasonOf(err) == host.Absent && h.tree {
 		*to = -1
 		h.raw[name] = v.Source + ": absent"
 		return
@@ -114,6 +116,7 @@ func setting(h *hostView, name string, v host.Value[int64], to *int64) {
 func newHostView(f *host.Facts, files []*memfd.File, incomplete string) *hostView {
 	h := &hostView{raw: map[string]string{}, method: map[string]guarantee.Method{}}
 	h.Unknown = map[string]string{}
+	h.tree = f.Commit.Mode.Known() // every kernel has that
 	h.memory(f)
 	h.settings(f)
 	h.security(f)

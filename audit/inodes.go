@@ -9,15 +9,24 @@ import (
 	"github.com/safevma/safevma/rules"
 )
 
-// inodeID names a file as the lists of VMAs do. It is the same in all of them, also on
-// file systems where stat(2) says another device.
+// inodeID names what is mapped, as the lists of VMAs do: also on file systems where
+// stat(2) says another device. Memfds, shared anonymous memory and System V segments are
+// on one device with numbers of their own each, so the kind belongs to it; the numbers of
+// System V segments begin anew in each IPC namespace. An overlay gives a file another
+// device than the layer below: two views through both are not seen as one.
 type inodeID struct {
 	dev   vma.Dev
 	inode uint64
+	kind  rules.Kind
+	ipc   uint64 // namespace, of System V segments
 }
 
-// mapping is a VMA that matters to the join: one through which a file can be written, or
-// executed.
+// hasFile reports whether a VMA maps something that another process could map too. The
+// first System V segment of a namespace has inode 0.
+func hasFile(v *vma.VMA) bool { return v.Inode != 0 || v.Dev != vma.Dev{} }
+
+// mapping is a VMA that matters to the join: one through which a file can be executed, or
+// shared with others.
 type mapping struct {
 	id   inodeID
 	perm vma.Perm
@@ -27,10 +36,10 @@ type mapping struct {
 	by   *subject
 }
 
-// joins reports whether a VMA can be one of the two views of an inode. A private
-// writable mapping is none: what is written there reaches no other.
+// joins reports whether a VMA can be one of several views of an inode. A private writable
+// mapping is none: what is written there reaches no other.
 func joins(v *vma.VMA) bool {
-	return v.Inode != 0 && (v.Perm.Has(vma.PermExec) || v.Perm.Has(vma.PermWrite|vma.PermShared))
+	return hasFile(v) && (v.Perm.Has(vma.PermExec) || v.Perm.Has(vma.PermShared))
 }
 
 // joinedInode is a file with a writable and an executable view.
@@ -71,6 +80,9 @@ func newJoinedInode(id inodeID, views []mapping) joinedInode {
 		Device: id.dev.String(), Inode: int64(id.inode), Path: views[0].name, Kind: views[0].kind.String(),
 	}}
 	for _, m := range views {
+		if !m.perm.Has(vma.PermExec) && !m.perm.Has(vma.PermWrite|vma.PermShared) {
+			continue
+		}
 		pid := m.by.info.PID
 		if m.perm.Has(vma.PermWrite | vma.PermShared) {
 			j.facts.Writers = appendNew(j.facts.Writers, pid)
@@ -93,9 +105,28 @@ func appendNew[T comparable](list []T, v T) []T {
 	return append(list, v)
 }
 
+func (s *subject) inodeID(v *vma.VMA, kind rules.Kind) inodeID {
+	id := inodeID{dev: v.Dev, inode: v.Inode, kind: kind}
+	if kind == rules.KindSysV {
+		id.ipc = s.ipcNamespace()
+	}
+	return id
+}
+
+// ipcNamespace is read where it is needed, which is seldom. 0 stands for all that are
+// hidden.
+func (s *subject) ipcNamespace() uint64 {
+	if s.ipc == 0 && s.process != nil {
+		if ns, err := s.process.Stat("ns/ipc"); err == nil {
+			s.ipc = ns.Ino
+		}
+	}
+	return s.ipc
+}
+
 func newMapping(s *subject, v *vma.VMA, kind rules.Kind) mapping {
 	return mapping{
-		id: inodeID{v.Dev, v.Inode}, perm: v.Perm, kind: kind,
+		id: s.inodeID(v, kind), perm: v.Perm, kind: kind,
 		name: guarantee.Text(v.Name), raw: headerLine(v.Raw), by: s,
 	}
 }

@@ -34,6 +34,7 @@ func (a *auditor) judge(ctx context.Context, subjects []*subject) ([]guarantee.V
 		verdicts = append(verdicts, a.judgeMemfds(files, subjects)...)
 		verdicts = append(verdicts, a.judgeManifest(subjects)...)
 		verdicts = append(verdicts, a.judgeMissing(subjects)...)
+		verdicts = append(verdicts, a.judgeSelectors(subjects)...)
 	}
 	verdicts = append(verdicts, a.judgeNamespaces(ctx, subjects)...)
 	sortVerdicts(verdicts)
@@ -62,20 +63,25 @@ func (a *auditor) incomplete(subjects []*subject) string {
 	if a.HostOnly {
 		return "processes were not read"
 	}
-	var missed []string
+	var reasons, missed []string
+	for _, gap := range a.devices.Gaps {
+		reasons = append(reasons, fmt.Sprintf("files of kind %s can't be recognised: %s", gap.Kind, guarantee.Text(gap.Err.Error())))
+	}
+	if a.hidden != "" {
+		reasons = append(reasons, a.hidden)
+	}
 	for _, s := range subjects {
 		if reason := s.unseen(); reason != nil {
 			missed = append(missed, fmt.Sprint(s.info.PID))
 		}
 	}
-	if len(missed) == 0 {
-		return ""
+	if n := len(missed); n > 0 {
+		if n > 8 {
+			missed = append(missed[:8], "…")
+		}
+		reasons = append(reasons, fmt.Sprintf("%d processes could not be read in full: %s", n, strings.Join(missed, ", ")))
 	}
-	n := len(missed)
-	if n > 8 {
-		missed = append(missed[:8], "…")
-	}
-	return fmt.Sprintf("%d processes could not be read in full: %s", n, strings.Join(missed, ", "))
+	return strings.Join(reasons, "; ")
 }
 
 // unseen returns why something of the process is not known. A process that has ended
@@ -137,7 +143,7 @@ func (a *auditor) judgeProcess(s *subject, ofProcess []*rules.Rule) []guarantee.
 		if r.Declared && !s.declared {
 			continue
 		}
-		verdicts = append(verdicts, a.verdict(r, s.subject(), s.window, a.controls.space, r.Eval(&facts), guarantee.Observation{
+		verdicts = append(verdicts, a.verdict(r, s.subject(), s.window, a.controls.process, r.Eval(&facts), guarantee.Observation{
 			Source: s.path("status"), Raw: []string{s.observed(r)}, Total: 1,
 		}))
 	}
@@ -174,14 +180,16 @@ func (a *auditor) judgeSpace(r *rules.Rule, s *subject, facts rules.Facts) guara
 	return a.verdict(r, s.subject(), s.window, a.controlOf(r), result, observation)
 }
 
-// controlOf returns the control that shows what a rule about mappings reads.
+// controlOf returns the control that shows what a rule about mappings reads: the first
+// that did not pass of those that it needs.
 func (a *auditor) controlOf(r *rules.Rule) guarantee.Control {
-	if r.NeedsSource(rules.SubjectVMA, "pagemap") || r.NeedsSource(rules.SubjectVMA, "kpagecount") {
-		if a.controls.space.Status == guarantee.ControlPassed {
-			return a.controls.pages
+	control := a.controls.space
+	for source, of := range map[string]guarantee.Control{"pagemap": a.controls.pages, "kpagecount": a.controls.frames} {
+		if control.Status == guarantee.ControlPassed && r.NeedsSource(rules.SubjectVMA, source) {
+			control = of
 		}
 	}
-	return a.controls.space
+	return control
 }
 
 // verdict puts together one verdict. Where the rule holds but no control passed, it is

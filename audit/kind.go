@@ -21,7 +21,7 @@ var deletedBytes = []byte(deletedSuffix)
 // KindOf says what stands behind a VMA. Names can be chosen by whoever made a file, so
 // what is on the kernel's own memory file systems is told by its device.
 func KindOf(v *vma.VMA, devices *memfd.Devices) rules.Kind {
-	if v.Inode == 0 && v.Dev == (vma.Dev{}) {
+	if !hasFile(v) {
 		return kindWithoutFile(v)
 	}
 	if devices.On(v.Dev.Major, v.Dev.Minor) {
@@ -73,7 +73,7 @@ func kindWithoutFile(v *vma.VMA) rules.Kind {
 // The kernel says so by the suffix " (deleted)", with which the name of a file can also
 // end in earnest: that one is still there under the whole name.
 func deleted(p *process.Process, v *vma.VMA) bool {
-	if v.Inode == 0 || !bytes.HasSuffix(v.Name, deletedBytes) {
+	if !hasFile(v) || !bytes.HasSuffix(v.Name, deletedBytes) {
 		return false
 	}
 	link := filepath.Join("map_files", strconv.FormatUint(v.Start, 16)+"-"+strconv.FormatUint(v.End, 16))

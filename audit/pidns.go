@@ -54,6 +54,18 @@ func (a *auditor) judgeNamespaces(ctx context.Context, subjects []*subject) []gu
 	}
 	var verdicts []guarantee.Verdict
 	all := namespaces(subjects)
+	hidden := 0
+	for _, s := range subjects {
+		if s.judged() && s.info.PIDNamespace == 0 {
+			hidden++
+		}
+	}
+	for _, r := range of {
+		if hidden > 0 && !r.Declared {
+			result := rules.Result{Status: guarantee.Unknown, Message: fmt.Sprintf("the PID namespaces of %d processes are hidden", hidden)}
+			verdicts = append(verdicts, a.verdict(r, a.hostSubject(), guarantee.Since(a.start), a.controls.host, result, guarantee.Observation{Source: a.Proc.Path("PID", "ns", "pid")}))
+		}
+	}
 	if len(all) == 0 {
 		all = []*namespace{{members: []int{selfPID}, inScope: true}}
 	}

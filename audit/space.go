@@ -73,7 +73,7 @@ func buildID(r *vma.Reader, p *process.Process, row *Row, known map[inodeID][]by
 	if row.Kind != rules.KindFile {
 		return nil, nil
 	}
-	key := inodeID{row.VMA.Dev, row.VMA.Inode}
+	key := inodeID{dev: row.VMA.Dev, inode: row.VMA.Inode}
 	if id, ok := known[key]; ok {
 		return id, nil
 	}

@@ -44,9 +44,7 @@ func (r *Requirement) serves() []string {
 	for _, top := range r.Top {
 		all = append(all, TopRequirements()[top]+" ("+top+")")
 	}
-	for _, goal := range r.Goals {
-		all = append(all, goal)
-	}
+	all = append(all, r.Goals...)
 	if r.Domain != 0 {
 		all = append(all, "domain "+Domains()[r.Domain])
 	}

@@ -109,8 +109,8 @@ type Subject struct {
 type Observation struct {
 	// Source names the interface: "/proc/812/smaps", "memfd_create(MFD_EXEC)".
 	Source string `json:"source"`
-	// Raw holds the lines or errnos that decide the verdict, unchanged except that
-	// bytes that are not UTF-8 are escaped as \xNN.
+	// Raw holds the lines, values or errnos that decide the verdict, unchanged except
+	// that what is not printable UTF-8 is escaped as by [Text].
 	Raw []string `json:"raw,omitempty"`
 	// Total counts the observations of which Raw shows the first ones.
 	Total int `json:"total"`

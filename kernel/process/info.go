@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,6 +21,9 @@ type Info struct {
 	// Comm is the command name, at most 15 bytes, any bytes.
 	Comm  string
 	State byte // R, S, D, Z, …: proc_pid_stat(5)
+	// StackStart is where its stack begins; with Exe it tells whether the process has
+	// executed a program since. 0 where that is hidden.
+	StackStart uint64
 	// KernelThread: it has no address space of its own and never had one.
 	KernelThread bool
 	UID, EUID    uint32
@@ -71,10 +75,14 @@ func (p *Process) Info() (Info, error) {
 	if info.KernelThread {
 		return info, nil
 	}
-	exe, err := p.Readlink("exe")
+	dir := "" // when the first thread has ended, what it had is with the others
+	if info.Zombie() {
+		dir, _ = p.OtherThread()
+	}
+	exe, err := p.Readlink(filepath.Join(dir, "exe"))
 	info.Exe = exe
 	info.optional("exe", err)
-	ns, err := p.Stat("ns/pid")
+	ns, err := p.Stat(filepath.Join(dir, "ns/pid"))
 	info.PIDNamespace = ns.Ino
 	info.optional("ns/pid", err)
 	return info, nil
@@ -142,6 +150,11 @@ func (i *Info) parseStat(b []byte) error {
 	}
 	if i.StartTime, err = strconv.ParseUint(fields[start], 10, 64); err != nil {
 		return fmt.Errorf("field 22: %w", err)
+	}
+	if len(fields) > 28-3 {
+		if i.StackStart, err = strconv.ParseUint(fields[28-3], 10, 64); err != nil {
+			return fmt.Errorf("field 28: %w", err)
+		}
 	}
 	i.Comm = string(b[open+1 : last])
 	i.State = fields[0][0]

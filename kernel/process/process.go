@@ -111,6 +111,11 @@ func (p *Process) Path(name string) string { return filepath.Join(p.path, name) 
 // Open opens a file of the process for reading, such as "maps".
 func (p *Process) Open(name string) (*os.File, error) {
 	f, err := sys.OpenAt(int(p.dir.Fd()), name, sys.ORdonly)
+	if errors.Is(err, syscall.ENOENT) && name != "stat" {
+		if _, there := sys.StatAt(int(p.dir.Fd()), "stat"); there == nil {
+			return nil, err // the file is missing, not the process
+		}
+	}
 	if err != nil {
 		return nil, p.Wrap(name, err)
 	}
