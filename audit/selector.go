@@ -42,7 +42,7 @@ func ParseSelector(s string) (Selector, error) {
 		return Selector{}, fmt.Errorf("selector %q: there is no property %q; want %s", s, key, selectorForms)
 	}
 	if err != nil {
-		return Selector{}, fmt.Errorf("selector %q: %w", s, err)
+		return Selector{}, fmt.Errorf("selector %q: %q is no %s", s, value, map[string]string{"pid": "process id", "uid": "user id", "name": "pattern", "exe": "pattern"}[key])
 	}
 	return sel, nil
 }

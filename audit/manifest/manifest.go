@@ -17,12 +17,15 @@
 // Addresses are left out, since they change with every start. A mapping of a file is
 // named by path, offset and size; what has no file by its name ("" for anonymous
 // memory), with a bound on number and bytes, since allocators grow and the kernel
-// merges neighbours. Of the VmFlags those count that carry a guarantee, see
+// merges neighbours. So are memfds and other shared memory that the kernel keeps as
+// files, which no file system has. The content of files is not compared. Of the VmFlags those count that carry a guarantee, see
 // [Guarded].
 package manifest
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -56,7 +59,8 @@ type Program struct {
 type Entry struct {
 	// Path of the mapped file, or a pattern as of path.Match.
 	Path string `yaml:"path,omitempty"`
-	// Name is what the kernel says where no file is mapped; "" for anonymous memory.
+	// Name is what the kernel says where no file is mapped, or memory that it keeps as a
+	// file of its own, such as a memfd; "" for anonymous memory.
 	Name  *string `yaml:"name,omitempty"`
 	Perms string  `yaml:"perms"`
 	// Flags are the guarding VmFlags that the VMA must have; it may not have others.
@@ -95,6 +99,9 @@ func Load(r io.Reader) (*Manifest, error) {
 	if len(data) > maxSize {
 		return nil, fmt.Errorf("%w: larger than %d bytes", ErrInvalid, maxSize)
 	}
+	if empty(data) {
+		return nil, fmt.Errorf("%w: it is empty: make it with \"safevma baseline PID\"", ErrInvalid)
+	}
 	var m Manifest
 	if err := yaml.Load(data, &m, yaml.WithKnownFields()); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
@@ -105,6 +112,10 @@ func Load(r io.Reader) (*Manifest, error) {
 	if m.Program.Exe == "" {
 		return nil, fmt.Errorf("%w: program.exe is missing: which program is it for?", ErrInvalid)
 	}
+	if digest, err := hex.DecodeString(m.Program.SHA256); m.Program.SHA256 != "" && (err != nil || len(digest) != sha256.Size) {
+		return nil, fmt.Errorf("%w: program.sha256 %q: want 64 hexadecimal digits", ErrInvalid, m.Program.SHA256)
+	}
+	m.Program.SHA256 = strings.ToLower(m.Program.SHA256)
 	if len(m.VMAs) == 0 {
 		return nil, fmt.Errorf("%w: vmas is empty: make it with \"safevma baseline PID\"", ErrInvalid)
 	}
@@ -116,6 +127,16 @@ func Load(r io.Reader) (*Manifest, error) {
 	return &m, nil
 }
 
+// empty reports whether there is nothing but comments.
+func empty(data []byte) bool {
+	for line := range bytes.Lines(data) {
+		if line = bytes.TrimSpace(line); len(line) > 0 && line[0] != '#' {
+			return false
+		}
+	}
+	return true
+}
+
 // compile checks an entry and readies it for matching.
 func (e *Entry) compile() error {
 	if (e.Path == "") == (e.Name == nil) {
@@ -124,8 +145,11 @@ func (e *Entry) compile() error {
 	if _, err := path.Match(e.Path, ""); err != nil {
 		return fmt.Errorf("path %q: %w", e.Path, err)
 	}
-	if e.Path == "" && e.Offset != nil {
-		return errors.New("offset is of files alone")
+	if kernelMemory(e.Path) {
+		return fmt.Errorf("path %q is no file but memory of the kernel: give it as name, with max_bytes", e.Path)
+	}
+	if e.Path == "" && (e.Offset != nil || e.Size != nil) {
+		return errors.New("offset and size are of files alone: bound other memory with max_bytes")
 	}
 	e.perm = 0
 	for i, c := range []byte("rwxs") {

@@ -12,7 +12,7 @@ import (
 	"github.com/safevma/safevma/kernel/vma"
 )
 
-var program = Program{Exe: "/usr/sbin/brake", SHA256: "ab"}
+var program = Program{Exe: "/usr/sbin/brake", SHA256: strings.Repeat("0a", 32)}
 
 func file(start uint64, name string, perm vma.Perm, offset, size uint64) vma.VMA {
 	return vma.VMA{Start: start, End: start + size, Perm: perm, Offset: offset, Inode: 7, Name: []byte(name)}
@@ -99,7 +99,7 @@ func TestDifferences(t *testing.T) {
 			t.Errorf("%s: %q, want %q", tt.name, d, tt.want)
 		}
 	}
-	for _, other := range []Program{{Exe: "/usr/sbin/other", SHA256: "ab"}, {Exe: program.Exe, SHA256: "cd"}, {Exe: program.Exe}} {
+	for _, other := range []Program{{Exe: "/usr/sbin/other", SHA256: program.SHA256}, {Exe: program.Exe, SHA256: strings.Repeat("cd", 32)}, {Exe: program.Exe}} {
 		if d := differences(m, other, space()); len(d) != 1 {
 			t.Errorf("%+v: %q", other, d)
 		}
@@ -124,22 +124,80 @@ func TestSlackAndLooks(t *testing.T) {
 func TestLoadRefuses(t *testing.T) {
 	head := "schema: safevma.manifest/v1\nprogram: {exe: /x}\nvmas:\n"
 	for want, text := range map[string]string{
-		"schema is":          "schema: other/v1\n",
-		"program.exe":        "schema: safevma.manifest/v1\nvmas: [{path: /x, perms: r--p}]\n",
-		"vmas is empty":      "schema: safevma.manifest/v1\nprogram: {exe: /x}\n",
-		"line 4":             head + "  - {path: /x, perms: r--p, color: red}\n",
-		"perms":              head + "  - {path: /x, perms: rx}\n",
-		"either path":        head + "  - {perms: r--p}\n",
-		"path or name":       head + "  - {path: /x, name: y, perms: r--p}\n",
-		"flag \"rd\"":        head + "  - {path: /x, perms: r--p, flags: [rd]}\n",
-		"syntax error":       head + "  - {path: '[', perms: r--p}\n",
-		"offset is of files": head + "  - {name: '', perms: r--p, offset: 1}\n",
-		"negative":           head + "  - {path: /x, perms: r--p, max_count: -1}\n",
-		"entry 2":            head + "  - {path: /x, perms: r--p}\n  - {path: /x, perms: '????'}\n",
+		"schema is":       "schema: other/v1\n",
+		"program.exe":     "schema: safevma.manifest/v1\nvmas: [{path: /x, perms: r--p}]\n",
+		"vmas is empty":   "schema: safevma.manifest/v1\nprogram: {exe: /x}\n",
+		"line 4":          head + "  - {path: /x, perms: r--p, color: red}\n",
+		"perms":           head + "  - {path: /x, perms: rx}\n",
+		"either path":     head + "  - {perms: r--p}\n",
+		"path or name":    head + "  - {path: /x, name: y, perms: r--p}\n",
+		"flag \"rd\"":     head + "  - {path: /x, perms: r--p, flags: [rd]}\n",
+		"syntax error":    head + "  - {path: '[', perms: r--p}\n",
+		"offset and size": head + "  - {name: '', perms: r--p, offset: 1}\n",
+		"max_bytes":       head + "  - {name: '', perms: r--p, size: 1}\n",
+		"give it as name": head + "  - {path: '/memfd:ring (deleted)', perms: rw-s}\n",
+		"64 hexadecimal":  "schema: safevma.manifest/v1\nprogram: {exe: /x, sha256: 5f0c}\nvmas: [{path: /x, perms: r--p}]\n",
+		"it is empty":     "",
+		"baseline PID":    "# a comment\n\n  # alone\n",
+		"negative":        head + "  - {path: /x, perms: r--p, max_count: -1}\n",
+		"entry 2":         head + "  - {path: /x, perms: r--p}\n  - {path: /x, perms: '????'}\n",
 	} {
 		if _, err := Load(strings.NewReader(text)); !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: error %v, want %q", text, err, want)
 		}
+	}
+}
+
+// The digest is one however it is written.
+func TestDigest(t *testing.T) {
+	upper := strings.ToUpper(program.SHA256)
+	m, err := Load(strings.NewReader("schema: safevma.manifest/v1\nprogram: {exe: " + program.Exe + ", sha256: " + upper + "}\nvmas: [{path: /x, perms: r--p}]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := m.Compare(program).Differences; len(d) != 0 {
+		t.Errorf("%q", d)
+	}
+}
+
+// Shared memory that the kernel keeps as files of its own has room to grow, as other
+// memory has; a file that only has such a name in part is a file.
+func TestKernelMemory(t *testing.T) {
+	names := []string{"/dev/zero (deleted)", "/memfd:ring (deleted)", "/SYSV0000002a (deleted)", "/secretmem (deleted)", "/anon_hugepage (deleted)"}
+	for _, name := range names {
+		v := file(0x1000, name, rw|vma.PermShared, 0, 0x1000)
+		v.Dev.Minor = 1
+		m := made(t, 2, []vma.VMA{v})
+		v.End += 0x1000
+		v.Offset = 0x3000
+		if d := differences(m, program, []vma.VMA{v}); len(d) != 0 {
+			t.Errorf("%s grew within its room: %q", name, d)
+		}
+		v.End += 0x1000
+		if d := differences(m, program, []vma.VMA{v}); len(d) != 1 || !strings.HasPrefix(d[0], "too large") {
+			t.Errorf("%s outgrew its room: %q", name, d)
+		}
+		if d := differences(m, program, nil); len(d) != 1 || !strings.HasPrefix(d[0], "missing") {
+			t.Errorf("%s is not there: %q", name, d)
+		}
+	}
+	for _, name := range []string{"/dev/zero", "/memfd:ring", "/tmp/SYSV1 (deleted)", "/secretmem2 (deleted)"} {
+		v := file(0x1000, name, rw, 0, 0x1000)
+		m := made(t, 2, []vma.VMA{v})
+		v.End += 0x1000
+		if d := differences(m, program, []vma.VMA{v}); len(d) != 2 {
+			t.Errorf("%s of another size: %q", name, d)
+		}
+	}
+}
+
+// Some files have no inode number, as the first segment of System V has none; what has a
+// device is a file all the same, and no anonymous memory.
+func TestInodeZero(t *testing.T) {
+	v := file(0x1000, "/x", rw, 0, 0x1000)
+	v.Inode, v.Dev.Minor = 0, 5
+	if m := made(t, 1, []vma.VMA{v}); m.VMAs[0].Path != "/x" {
+		t.Errorf("%+v", m.VMAs[0])
 	}
 }
 

@@ -3,6 +3,7 @@ package manifest
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"github.com/safevma/safevma/guarantee"
 	"github.com/safevma/safevma/kernel/vma"
@@ -111,11 +112,22 @@ func order(a, b Entry) int {
 }
 
 func keyOf(v *vma.VMA) key {
-	k := key{name: guarantee.Text(v.Name), file: v.Inode != 0, perm: v.Perm, flags: v.Flags & Guarded}
+	k := key{name: guarantee.Text(v.Name), perm: v.Perm, flags: v.Flags & Guarded}
+	k.file = (v.Dev != vma.Dev{} || v.Inode != 0) && !kernelMemory(k.name)
 	if k.file {
 		k.offset, k.size = v.Offset, v.Size()
 	}
 	return k
+}
+
+// kernelMemory reports whether a name is that of shared memory which the kernel keeps as a
+// file of its own: shared anonymous memory, memfds, segments of System V, secret memory and
+// huge pages. Programs resize it as they do other memory, and it has no content before it
+// is mapped. A program can give a real file such a name only at the root of its file system.
+func kernelMemory(name string) bool {
+	name, deleted := strings.CutSuffix(name, " (deleted)")
+	return deleted && (name == "/dev/zero" || name == "/secretmem" ||
+		strings.HasPrefix(name, "/memfd:") || strings.HasPrefix(name, "/SYSV") || strings.HasPrefix(name, "/anon_hugepage"))
 }
 
 // literal escapes what path.Match would take as a pattern.

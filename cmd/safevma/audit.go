@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -19,7 +20,7 @@ import (
 
 type auditFlags struct {
 	all, host, verbose bool
-	pids               []int
+	pids               []string
 	cgroups            []string
 	rules              []string
 	declare            []string
@@ -49,7 +50,7 @@ or a file; see "safevma rules". Rules about declared workloads need --declare.`,
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&f.all, "all", false, "judge all processes and the host; so it is without --pid, --cgroup and --host")
-	flags.IntSliceVar(&f.pids, "pid", nil, "judge the processes with these `ids`")
+	flags.StringSliceVar(&f.pids, "pid", nil, "judge the processes with these `ids`; self is this program")
 	flags.StringSliceVar(&f.cgroups, "cgroup", nil, "judge the processes in these `cgroups` and below")
 	flags.BoolVar(&f.host, "host", false, "judge the host: alone, or besides --pid and --cgroup")
 	flags.StringSliceVar(&f.rules, "rules", []string{"baseline"}, "rule `packs`: baseline, safety, or files")
@@ -60,6 +61,8 @@ or a file; see "safevma rules". Rules about declared workloads need --declare.`,
 	flags.StringVar(&f.proc, "proc", "/proc", "read another proc file system, or a copy of one: nothing can hold there, since nothing can be tried")
 	f.output.flag(cmd)
 	_ = cmd.RegisterFlagCompletionFunc("rules", cobra.FixedCompletions(rules.EmbeddedNames(), cobra.ShellCompDirectiveDefault))
+	_ = cmd.RegisterFlagCompletionFunc("pid", completePID)
+	_ = cmd.RegisterFlagCompletionFunc("declare", cobra.FixedCompletions([]string{"pid=", "name=", "exe=", "cgroup=", "uid="}, cobra.ShellCompDirectiveNoFileComp|cobra.ShellCompDirectiveNoSpace))
 	_ = cmd.RegisterFlagCompletionFunc("fail-on", cobra.FixedCompletions([]string{"info", "low", "medium", "high", "critical"}, cobra.ShellCompDirectiveNoFileComp))
 	cmd.MarkFlagsMutuallyExclusive("all", "host")
 	cmd.MarkFlagsMutuallyExclusive("all", "pid")
@@ -74,6 +77,12 @@ func (f *auditFlags) run(cmd *cobra.Command) error {
 	}
 	if !guarantee.Severity(f.failOn).Valid() {
 		return usage(fmt.Errorf("--fail-on %s: want info, low, medium, high or critical", f.failOn))
+	}
+	// A variable of a script that is empty by mistake must not change what is judged.
+	for _, name := range []string{"pid", "cgroup", "manifest", "proc"} {
+		if flag := cmd.Flags().Lookup(name); flag.Changed && strings.Trim(flag.Value.String(), "[]") == "" {
+			return usage(fmt.Errorf("--%s is empty", name))
+		}
 	}
 	config, err := f.config()
 	if err != nil {
@@ -115,12 +124,19 @@ func verdictExit(r *guarantee.Report, failOn guarantee.Severity) error {
 func (f *auditFlags) config() (audit.Config, error) {
 	scoped := len(f.pids)+len(f.cgroups) > 0
 	config := audit.Config{Proc: process.At(f.proc), HostOnly: f.host && !scoped, SkipHost: scoped && !f.host, PolicyHelper: policyHelper(), Tool: tool()}
+	if err := checkProc(f.proc); err != nil {
+		return config, fmt.Errorf("--proc: %w", err)
+	}
 	var err error
 	if config.Rules, err = loadRules(f.rules); err != nil {
 		return config, err
 	}
 	var scope []string
-	for _, pid := range f.pids {
+	for _, arg := range f.pids {
+		pid, err := parsePID(arg)
+		if err != nil {
+			return config, fmt.Errorf("--pid: %w", err)
+		}
 		scope = append(scope, fmt.Sprintf("pid=%d", pid))
 	}
 	for _, cgroup := range f.cgroups {
@@ -141,6 +157,22 @@ func (f *auditFlags) config() (audit.Config, error) {
 		}
 	}
 	return config, nil
+}
+
+// checkProc refuses a directory that can't be a proc file system or a copy of one: it
+// would be a host without processes.
+func checkProc(root string) error {
+	entries, err := os.ReadDir(root)
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(entries, func(e os.DirEntry) bool {
+		_, err := strconv.ParseUint(e.Name(), 10, 32)
+		return err == nil && e.IsDir() || slices.Contains([]string{"stat", "self", "version", "sys"}, e.Name())
+	}) {
+		return fmt.Errorf("%s is no proc file system, nor a copy of one", root)
+	}
+	return nil
 }
 
 func selectors(texts []string) ([]audit.Selector, error) {
@@ -168,10 +200,16 @@ func loadManifest(file string) (*manifest.Manifest, error) {
 	return m, nil
 }
 
-// loadRules loads embedded packs by their names and others as files.
+// loadRules loads embedded packs by their names and others as files, each once.
 func loadRules(names []string) ([]*rules.Rule, error) {
+	if len(names) == 0 {
+		return nil, fmt.Errorf("there are no rules: name a pack (%s) or a file", strings.Join(rules.EmbeddedNames(), ", "))
+	}
 	var packs []*rules.Pack
-	for _, name := range names {
+	for i, name := range names {
+		if slices.Contains(names[:i], name) {
+			continue
+		}
 		if slices.Contains(rules.EmbeddedNames(), name) {
 			pack, err := rules.Embedded(name)
 			if err != nil {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 
@@ -26,11 +25,12 @@ func newGuarantees() *cobra.Command {
 				writeGuarantees(out, chosen)
 				return nil
 			case "json":
-				enc := json.NewEncoder(out)
-				enc.SetIndent("", "  ")
-				return enc.Encode(chosen)
+				return writeJSON(out, chosen)
 			case "markdown":
-				return guarantee.WriteMarkdown(out)
+				if err := guarantee.WriteMarkdown(out); err != nil {
+					return internal(err)
+				}
+				return nil
 			}
 			return usage(fmt.Errorf("--output %s: want text, json or markdown", format))
 		},

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -31,16 +30,11 @@ corruption, which is what safety asks, and against attack.
 				return internal(err)
 			}
 			if asJSON {
-				enc := json.NewEncoder(cmd.OutOrStdout())
-				enc.SetEscapeHTML(false)
-				enc.SetIndent("", "  ")
-				err = enc.Encode(facts)
-			} else {
-				w := term.NewWriter(cmd.OutOrStdout(), os.Environ())
-				w.Host(facts)
-				err = w.Err()
+				return writeJSON(cmd.OutOrStdout(), facts)
 			}
-			if err != nil {
+			w := term.NewWriter(cmd.OutOrStdout(), os.Environ())
+			w.Host(facts)
+			if err := w.Err(); err != nil {
 				return internal(err)
 			}
 			return nil

@@ -2,7 +2,8 @@
 //
 // Each verb has a file of its own, with its flags and nothing else; what it does is in
 // the packages. Exit status: 0 what was asked for holds, 1 findings, 2 usage, 3 not
-// measurable here, 4 internal error.
+// measurable here, 4 internal error or an output that could not be written, 130 and 143
+// interrupted by SIGINT and SIGTERM.
 package main
 
 import (
@@ -47,10 +48,42 @@ func (e *exit) Unwrap() error { return e.cause }
 func usage(err error) error    { return &exit{exitUsage, err} }
 func internal(err error) error { return &exit{exitInternal, err} }
 
+func notMeasurable(err error) error { return &exit{exitNotMeasurable, err} }
+
+// interruption is the signal that ended the work.
+type interruption syscall.Signal
+
+// Error implements error.
+func (interruption) Error() string { return "interrupted" }
+
+// status is the exit status by which a shell tells of a signal.
+func (i interruption) status() int { return 128 + int(i) }
+
 func run() int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	err := newRoot().ExecuteContext(ctx)
+	ctx, stop := context.WithCancelCause(context.Background())
+	defer stop(nil)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	go func() {
+		caught, _ := (<-signals).(syscall.Signal)
+		signal.Stop(signals) // another one ends the program at once
+		stop(interruption(caught))
+	}()
+
+	root, out := newRoot(), &stdout{File: os.Stdout}
+	root.SetOut(out)
+	err := root.ExecuteContext(ctx)
+	var by interruption
+	if errors.As(context.Cause(ctx), &by) {
+		err = &exit{by.status(), by}
+	} else if out.err != nil {
+		err = internal(fmt.Errorf("cannot write the output: %w", out.err))
+	}
+	return tell(err)
+}
+
+// tell tells of an error, and returns its exit status.
+func tell(err error) int {
 	if err == nil {
 		return 0
 	}
@@ -76,29 +109,11 @@ as evidence, and says which guarantees hold, which are broken, and which could n
 measured.
 
 Exit status: 0 what was asked for holds, 1 findings, 2 usage, 3 not measurable here,
-4 internal error. Findings win over not measurable. Colours follow NO_COLOR.`,
+4 internal error or an output that cannot be written, 130 and 143 interrupted by SIGINT and
+SIGTERM. Findings win over not measurable. Colours follow NO_COLOR.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
 	root.AddCommand(newAudit(), newVMA(), newMemfd(), newBaseline(), newHost(), newRules(), newGuarantees(), newVersion(), newMan(), newPolicy())
 	return root
-}
-
-// output is the flag that chooses between text for people and JSON for machines.
-type output string
-
-func (o *output) flag(cmd *cobra.Command) {
-	*o = "text"
-	cmd.Flags().StringVarP((*string)(o), "output", "o", "text", "`format`: text or json")
-	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
-}
-
-func (o output) json() (bool, error) {
-	switch o {
-	case "text":
-		return false, nil
-	case "json":
-		return true, nil
-	}
-	return false, usage(fmt.Errorf("--output %s: want text or json", string(o)))
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -32,10 +31,7 @@ that has a mistake is refused, with file, line and reason: so this also checks r
 			}
 			out := cmd.OutOrStdout()
 			if asJSON {
-				enc := json.NewEncoder(out)
-				enc.SetEscapeHTML(false)
-				enc.SetIndent("", "  ")
-				return enc.Encode(all)
+				return writeJSON(out, all)
 			}
 			for _, r := range all {
 				fmt.Fprintf(out, "%-8s %s  %-9s %s/%s\n    %s\n", r.Severity, r.Requirement, r.Subject, r.Pack, r.ID, strings.TrimSpace(r.Means))

@@ -2,7 +2,6 @@ package term
 
 import (
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
@@ -48,7 +47,7 @@ func classOf(r *audit.Row) class {
 }
 
 // Space shows an address space: a strip of all of it, then a line for each VMA.
-func (w *Writer) Space(s *audit.Space, terminal *os.File) {
+func (w *Writer) Space(s *audit.Space) {
 	var size, rss, locked, swap uint64
 	for i := range s.Rows {
 		v := &s.Rows[i].VMA
@@ -57,7 +56,11 @@ func (w *Writer) Space(s *audit.Space, terminal *os.File) {
 	w.line("%s (pid %d) %s", bold.Render(s.Process.Name), s.Process.PID, faint.Render(s.Process.Exe))
 	w.line("%d VMAs, %s mapped, %s resident, %s locked, %s in swap", len(s.Rows), Size(size), Size(rss), Size(locked), Size(swap))
 	w.line("")
-	w.strip(s.Rows, width(terminal))
+	columns := w.columns
+	if columns == 0 {
+		columns = widthUnknown
+	}
+	w.strip(s.Rows, columns)
 	w.line("")
 	w.line("%s", bold.Render(fmt.Sprintf("%-33s %-4s %10s %10s %-9s %s", "ADDRESSES", "PERM", "SIZE", "RESIDENT", "", "WHAT")))
 	for i := range s.Rows {

@@ -20,13 +20,14 @@ import (
 // Writer takes styled text and gives the terminal what it can show. The first error
 // stays, and stops the output.
 type Writer struct {
-	out io.Writer
-	err error
+	out     io.Writer
+	columns int // of the terminal; 0 where out is none
+	err     error
 }
 
 // NewWriter writes to out. environ is as os.Environ returns it.
 func NewWriter(out io.Writer, environ []string) *Writer {
-	return &Writer{out: colorprofile.NewWriter(out, environ)}
+	return &Writer{out: colorprofile.NewWriter(out, environ), columns: width(out)}
 }
 
 // Err returns the first error.
@@ -36,6 +37,17 @@ func (w *Writer) line(format string, args ...any) {
 	if w.err == nil {
 		_, w.err = fmt.Fprintf(w.out, format+"\n", args...)
 	}
+}
+
+// text writes a line that may be long. A terminal gets it in several, broken between
+// words; a file gets it whole, to be searched.
+func (w *Writer) text(indent int, format string, args ...any) {
+	const hang = 2 // how much further the later lines are indented
+	text, margin := fmt.Sprintf(format, args...), strings.Repeat(" ", indent)
+	if w.columns > 0 {
+		text = strings.ReplaceAll(lipgloss.Wrap(text, w.columns-indent-hang, ""), "\n", "\n"+margin+strings.Repeat(" ", hang))
+	}
+	w.line("%s%s", margin, text)
 }
 
 // styles by what they mean.
@@ -70,12 +82,24 @@ func Size(bytes uint64) string {
 // IsTerminal reports whether a person is likely to see what is written to f.
 func IsTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
 
-// width returns how many columns there are to write in.
-func width(f *os.File) int {
-	if columns, _, err := term.GetSize(int(f.Fd())); err == nil && columns > 20 {
-		return columns
+// narrowest is what is written for where a terminal is still narrower, widthUnknown where
+// it doesn't say.
+const (
+	narrowest    = 20
+	widthUnknown = 100
+)
+
+// width returns how many columns a terminal has, and 0 of what is none.
+func width(out io.Writer) int {
+	f, ok := out.(interface{ Fd() uintptr })
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return 0
 	}
-	return 100
+	columns, _, err := term.GetSize(int(f.Fd()))
+	if err != nil || columns == 0 {
+		return widthUnknown
+	}
+	return max(columns, narrowest)
 }
 
 // Progress shows on a terminal how far work has come, on one line that it takes away at

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"os"
+	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/safevma/safevma/audit"
@@ -68,7 +70,7 @@ func TestNoEscapes(t *testing.T) {
 	files := []*memfd.File{{Attributes: memfd.Attributes{Kind: memfd.Memfd, Name: evil}, Holders: []memfd.Holder{{Process: memfd.Process{Comm: evil}}}}}
 	report := &guarantee.Report{Verdicts: []guarantee.Verdict{finding(1, guarantee.Text(evil))}}
 	got := shown(func(w *Writer) {
-		w.Space(space, os.Stdin)
+		w.Space(space)
 		w.Memfds(files)
 		w.Report(report, ReportOptions{Verbose: true})
 	})
@@ -116,5 +118,49 @@ func TestProgressIsSilent(t *testing.T) {
 	p.Done()
 	if info, err := f.Stat(); err != nil || info.Size() != 0 {
 		t.Errorf("%d bytes, %v", info.Size(), err)
+	}
+}
+
+// A terminal gets long lines broken between words, below each other; a file gets them
+// whole.
+func TestText(t *testing.T) {
+	v := finding(1, "p")
+	v.Message, v.Remedy = "it is both writable and executable at once", strings.Repeat("reconsider ", 9)
+	report := &guarantee.Report{Verdicts: []guarantee.Verdict{v}}
+	narrow := shown(func(w *Writer) {
+		w.columns = 30
+		w.Report(report, ReportOptions{})
+	})
+	for _, want := range []string{"\n  p (pid 1): it is both\n    writable and executable at\n    once\n", "\n  → reconsider reconsider\n    reconsider reconsider\n"} {
+		if !strings.Contains(narrow, want) {
+			t.Errorf("no %q in\n%s", want, narrow)
+		}
+	}
+	for _, want := range []string{v.Message + "\n", strings.TrimSpace(v.Remedy) + "\n"} {
+		if whole := shown(func(w *Writer) { w.Report(report, ReportOptions{}) }); !strings.Contains(whole, want) {
+			t.Errorf("no %q in\n%s", want, whole)
+		}
+	}
+}
+
+// A terminal is as wide as it says, down to what can be read.
+func TestWidth(t *testing.T) {
+	terminal, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		t.Skip("no pseudo-terminal:", err)
+	}
+	defer terminal.Close()
+	for columns, want := range map[string]int{"0": widthUnknown, "5": 20, "20": 20, "21": 21, "300": 300} {
+		stty := exec.Command("stty", "cols", columns)
+		stty.Stdin = terminal
+		if out, err := stty.CombinedOutput(); err != nil {
+			t.Skipf("no stty: %v %s", err, out)
+		}
+		if got := NewWriter(terminal, nil).columns; got != want {
+			t.Errorf("%s columns: %d, want %d", columns, got, want)
+		}
+	}
+	if got := width(new(bytes.Buffer)); got != 0 {
+		t.Errorf("no terminal has %d columns", got)
 	}
 }

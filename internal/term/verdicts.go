@@ -80,7 +80,7 @@ func (w *Writer) group(verdicts []guarantee.Verdict, o ReportOptions) {
 		shown = shown[:subjectsShown]
 	}
 	for _, v := range shown {
-		w.line("  %s: %s", bold.Render(subject(v.Subject)), v.Message)
+		w.text(2, "%s: %s", bold.Render(subject(v.Subject)), v.Message)
 		w.observation(v, o)
 	}
 	if hidden := verdicts[len(shown):]; len(hidden) > 0 {
@@ -88,10 +88,10 @@ func (w *Writer) group(verdicts []guarantee.Verdict, o ReportOptions) {
 		for _, v := range hidden {
 			names = append(names, subject(v.Subject))
 		}
-		w.line("  %s", faint.Render(fmt.Sprintf("and %d more: %s", len(hidden), list(names, 8))))
+		w.text(2, "%s", faint.Render(fmt.Sprintf("and %d more: %s", len(hidden), list(names, 8))))
 	}
 	if first.Remedy != "" {
-		w.line("  %s %s", quiet.Render("→"), strings.TrimSpace(first.Remedy))
+		w.text(2, "%s %s", quiet.Render("→"), strings.TrimSpace(first.Remedy))
 	}
 }
 
@@ -109,7 +109,7 @@ func (w *Writer) observation(v guarantee.Verdict, o ReportOptions) {
 		w.line("    %s", faint.Render(fmt.Sprintf("… %d more in %s", more, v.Observation.Source)))
 	}
 	if o.Verbose {
-		w.line("    %s", faint.Render("control "+string(v.Control.Status)+": "+v.Control.Detail))
+		w.text(4, "%s", faint.Render("control "+string(v.Control.Status)+": "+v.Control.Detail))
 	}
 }
 
@@ -140,8 +140,8 @@ func (w *Writer) unknown(r *guarantee.Report) {
 	w.line("%s", warn.Bold(true).Render("NOT MEASURED (never counted as holding)"))
 	const shown = 12
 	for _, one := range reasons[:min(len(reasons), shown)] {
-		w.line("  %s: %s", bold.Render(list(one.subjects, 3)), one.message)
-		w.line("    %s", faint.Render("undecided: "+list(one.rules, 6)))
+		w.text(2, "%s: %s", bold.Render(list(one.subjects, 3)), one.message)
+		w.text(4, "%s", faint.Render("undecided: "+list(one.rules, 6)))
 	}
 	if more := len(reasons) - shown; more > 0 {
 		w.line("  %s", faint.Render(fmt.Sprintf("and %d more reasons: see --verbose or --output json", more)))
