@@ -118,8 +118,8 @@ func (a *auditor) policy(ctx context.Context, n *namespace) (memfd.Policy, error
 		if err == nil {
 			return policy, nil
 		}
-		if ctx.Err() != nil || errors.Is(err, process.ErrDenied) {
-			break // the next one would be refused too
+		if ctx.Err() != nil || errors.Is(err, process.ErrDenied) || errors.Is(err, memfd.ErrNoAnswer) {
+			break // so it would be for the next one
 		}
 	}
 	return memfd.Policy{}, err

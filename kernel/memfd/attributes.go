@@ -50,7 +50,8 @@ func (a *Attributes) Executable() bool { return a.Mode&executeBits != 0 }
 
 // describe says what the file behind f is, which must be open with O_PATH: that opens
 // nothing, so it is safe for whatever a hostile process puts there meanwhile. ok is
-// false where it is not one that an inventory lists. copies are ways to get at the
+// false where it is not one that an inventory lists, and the error is [ErrDoubtful] where
+// that is not known. copies are ways to get at the
 // file for its seals, tried in this order, before it is opened once more.
 func describe(f *os.File, dev *Devices, copies ...func() (*os.File, error)) (a Attributes, ok bool, err error) {
 	st, err := sys.Stat(f)
@@ -58,11 +59,14 @@ func describe(f *os.File, dev *Devices, copies ...func() (*os.File, error)) (a A
 		return a, false, err
 	}
 	id := ID{deviceOf(&st), st.Ino}
-	if !dev.On(id.Major, id.Minor) {
+	if len(dev.Gaps) == 0 && !dev.On(id.Major, id.Minor) {
 		return a, false, nil
 	}
 	path, err := sys.LinkText(f)
 	if err != nil {
+		return a, false, err
+	}
+	if err := dev.doubt(id.Major, id.Minor, path); err != nil {
 		return a, false, err
 	}
 	kind := dev.Classify(id.Major, id.Minor, path)

@@ -33,7 +33,7 @@ type Devices struct {
 	Hugetlb []HugetlbDevice // in ascending order of the page size
 	Secret  Device          // zero where the kernel has no secret memory
 	// Gaps are the kinds that the kernel may have, but that could not be tried, with
-	// the reason: files of such a kind are not recognised.
+	// the reason: files of such a kind are not recognised, but [Devices.Doubtful].
 	Gaps []Gap
 }
 
@@ -154,6 +154,51 @@ func (d *Devices) On(major, minor uint32) bool {
 	}
 	return dev == d.Memfd || dev == d.Secret ||
 		slices.ContainsFunc(d.Hugetlb, func(h HugetlbDevice) bool { return h.Device == dev })
+}
+
+// ErrDoubtful: a file is called as one of a kind that could not be learned is, and on none
+// of the devices that were. It is one, or a fake.
+var ErrDoubtful = errors.New("it may be of a kind that could not be learned")
+
+// Gap returns why not every file of the kind can be recognised, nil where it can. Of huge
+// pages those of one size may be the reason, which [HugetlbMemfd], [HugetlbAnon] and
+// [SysV] share.
+func (d *Devices) Gap(kind Kind) error {
+	if kind == HugetlbAnon || kind == SysV {
+		kind = HugetlbMemfd // on the same devices
+	}
+	var reasons []error
+	for _, g := range d.Gaps {
+		if g.Kind == kind {
+			reasons = append(reasons, g.Err)
+		}
+	}
+	return errors.Join(reasons...)
+}
+
+// Doubtful reports whether a file that [Devices.Classify] gives no kind may be a memfd or
+// secret memory all the same, because that kind has a [Devices.Gap]. It may as well be a
+// fake: any file of that name.
+func (d *Devices) Doubtful(major, minor uint32, path string) bool {
+	return d.doubt(major, minor, path) != nil
+}
+
+// doubt returns [ErrDoubtful] with the reason of the gap.
+func (d *Devices) doubt(major, minor uint32, path string) error {
+	if dev := (Device{major, minor}); len(d.Gaps) == 0 || !dev.known() || d.On(major, minor) {
+		return nil
+	}
+	kind := None
+	switch {
+	case strings.TrimSuffix(path, deletedSuffix) == secretPrefix:
+		kind = Secret
+	case strings.HasPrefix(path, memfdPrefix):
+		kind = HugetlbMemfd
+	}
+	if gap := d.Gap(kind); gap != nil {
+		return fmt.Errorf("%q: %w: %v: %w", path, ErrDoubtful, kind, gap)
+	}
+	return nil
 }
 
 // Classify says what a file is, from its device and from the path that the kernel gives

@@ -3,6 +3,7 @@ package memfd_test
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"math/bits"
 	"os"
@@ -215,6 +216,73 @@ func TestClassify(t *testing.T) {
 	var nothing memfd.Devices
 	if got := nothing.Classify(0, 0, "/memfd:x (deleted)"); got != memfd.None {
 		t.Errorf("no device is known, but 0:0 is classified as %v", got)
+	}
+}
+
+// A file that is called as a kind which could not be learned, on a device that is none of
+// those that were, may be one. Where everything was learned it is a fake.
+func TestDoubtful(t *testing.T) {
+	refused, size := errors.New("refused"), errors.New("1 GiB")
+	all := memfd.Devices{Memfd: memfd.Device{Minor: 1}, Secret: memfd.Device{Minor: 14}}
+	noSecret, noHuge := all, all
+	noSecret.Secret, noSecret.Gaps = memfd.Device{}, []memfd.Gap{{Kind: memfd.Secret, Err: refused}}
+	noHuge.Gaps = []memfd.Gap{{Kind: memfd.HugetlbMemfd, Err: refused}, {Kind: memfd.HugetlbMemfd, Err: size}}
+	for _, c := range []struct {
+		dev   *memfd.Devices
+		minor uint32
+		path  string
+		want  bool
+	}{
+		{&noSecret, 14, "/secretmem", true},
+		{&noSecret, 14, "/secretmem (deleted)", true},
+		{&noSecret, 14, "/secretmem2", false},
+		{&noSecret, 14, "/x/secretmem", false},
+		{&noSecret, 1, "/secretmem (deleted)", false},
+		{&noSecret, 0, "/secretmem (deleted)", false},
+		{&noSecret, 14, "/memfd:x (deleted)", false},
+		{&noHuge, 17, "/memfd:x (deleted)", true},
+		{&noHuge, 1, "/memfd:x (deleted)", false},
+		{&noHuge, 17, "/secretmem (deleted)", false},
+		{&all, 17, "/memfd:x (deleted)", false},
+		{&all, 17, "/secretmem (deleted)", false},
+	} {
+		if got := c.dev.Doubtful(0, c.minor, c.path); got != c.want {
+			t.Errorf("gaps %v: Doubtful(0, %d, %q) = %v", c.dev.Gaps, c.minor, c.path, got)
+		}
+	}
+	if err := noSecret.Gap(memfd.Secret); !errors.Is(err, refused) {
+		t.Errorf("secret memory: %v", err)
+	}
+	for _, kind := range []memfd.Kind{memfd.HugetlbMemfd, memfd.HugetlbAnon, memfd.SysV} {
+		if err := noHuge.Gap(kind); !errors.Is(err, refused) || !errors.Is(err, size) {
+			t.Errorf("%v: %v", kind, err)
+		}
+		if err := noSecret.Gap(kind); err != nil {
+			t.Errorf("%v without a gap: %v", kind, err)
+		}
+	}
+	if err := noHuge.Gap(memfd.Memfd); err != nil {
+		t.Errorf("memfds: %v", err)
+	}
+}
+
+// With a gap, Holders does not pass over in silence what may be of that kind, and still
+// reports all else.
+func TestHoldersDoubt(t *testing.T) {
+	dev := learn(t)
+	if dev.Secret == (memfd.Device{}) {
+		t.Skip("this kernel has no secret memory")
+	}
+	a, made := act[[]made](t, "hold")
+	p := pin(t, a.Process.Pid)
+	dev.Secret, dev.Gaps = memfd.Device{}, []memfd.Gap{{Kind: memfd.Secret, Err: errors.New("refused")}}
+	n := 0
+	err := memfd.Holders(p, dev, func(memfd.Descriptor) error { n++; return nil })
+	if !errors.Is(err, memfd.ErrDoubtful) || !strings.Contains(err.Error(), "/fd/") {
+		t.Errorf("%v, want %v", err, memfd.ErrDoubtful)
+	}
+	if n != len(made)-1 {
+		t.Errorf("%d reported, want all %d but the secret one", n, len(made))
 	}
 }
 

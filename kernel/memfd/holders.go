@@ -1,6 +1,7 @@
 package memfd
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -29,7 +30,8 @@ type Descriptor struct {
 // that do not share it: what a thread has under the same number as another is reported
 // once. It takes PTRACE_MODE_READ of the process, and ends early with
 // [process.ErrDenied] without it, with [process.ErrGone] where the process ended
-// meanwhile, and with the error of fn. On nil, every descriptor that was open all the
+// meanwhile, and with the error of fn. [ErrDoubtful] comes last: all others were reported,
+// but some descriptor may be of a kind that could not be learned. On nil, every descriptor that was open all the
 // time was reported; one that was opened, closed or moved meanwhile perhaps was not.
 //
 // The process notices nothing of it. Its files are looked at by O_PATH, which opens
@@ -53,7 +55,7 @@ func Holders(p *process.Process, dev Devices, fn func(Descriptor) error) error {
 	if (err == nil || errors.Is(err, process.ErrDenied)) && gone(p) {
 		return fmt.Errorf("%s: %w", p.Path("fd"), process.ErrGone)
 	}
-	return err
+	return cmp.Or(err, s.doubt)
 }
 
 // scan is one run of Holders.
@@ -62,6 +64,8 @@ type scan struct {
 	dev     *Devices
 	fn      func(Descriptor) error
 	stopped bool // by fn
+
+	doubt error // the first descriptor of which it is not known what it is
 
 	pidfd    *os.File
 	pidfdErr error // why descriptors of this process can't be copied
@@ -101,7 +105,7 @@ func (s *scan) all() error {
 		if slices.ContainsFunc(read, func(other int) bool { return same(other, tid) }) {
 			continue
 		}
-		if err := s.table("task/"+strconv.Itoa(tid)+"/fd", tid); err != nil && !errors.Is(err, process.ErrGone) {
+		if err := s.table("task/"+strconv.Itoa(tid)+"/fd", tid); err != nil && !notThere(err) {
 			return err
 		}
 		read = append(read, tid)
@@ -172,6 +176,10 @@ func (s *scan) candidate(d *os.File, dir string, fd, tid int) error {
 	}
 	defer f.Close()
 	attr, ok, err := describe(f, s.dev, func() (*os.File, error) { return s.copy(fd) })
+	if errors.Is(err, ErrDoubtful) {
+		s.doubt = cmp.Or(s.doubt, fmt.Errorf("%s: %w", s.p.Path(dir+"/"+name), err))
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.p.Path(dir+"/"+name), err)
 	}

@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"slices"
-
-	"github.com/safevma/safevma/kernel/process"
 )
 
 // Process names a process that has to do with a file.
@@ -72,23 +70,6 @@ type Mapping struct {
 // number be used again, before the last one is read.
 type Inventory struct {
 	files map[ID]*File
-}
-
-// Collect adds the descriptors of a process and what it runs. What it says of the errors
-// of [Holders] and [Executing] holds here too; what was seen before one is kept.
-func (v *Inventory) Collect(p *process.Process, who Process, dev Devices) error {
-	held := Holders(p, dev, func(d Descriptor) error {
-		v.AddDescriptor(who, d)
-		return nil
-	})
-	a, ok, runs := Executing(p, dev)
-	if ok {
-		v.AddExecuting(who, a)
-	}
-	if held != nil {
-		return held
-	}
-	return runs
 }
 
 // AddDescriptor adds an open descriptor of a process.

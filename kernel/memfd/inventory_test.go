@@ -30,8 +30,13 @@ func collect(t *testing.T, dev memfd.Devices, pids ...int) *memfd.Inventory {
 	for _, pid := range pids {
 		p := pin(t, pid)
 		who := who(t, p)
-		if err := inv.Collect(p, who, dev); err != nil {
+		for _, d := range holders(t, p, dev) {
+			inv.AddDescriptor(who, d)
+		}
+		if a, ok, err := memfd.Executing(p, dev); err != nil {
 			t.Fatal(err)
+		} else if ok {
+			inv.AddExecuting(who, a)
 		}
 		for _, m := range maps(t, pid) {
 			inv.AddMapping(who, dev, m.mapping())

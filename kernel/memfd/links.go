@@ -10,8 +10,9 @@ import (
 )
 
 // Executing reports whether the program that the process runs is a memfd, and which.
-// It fails with [process.ErrDenied] without PTRACE_MODE_READ of the process, and with
-// [process.ErrGone] where that has ended. Kernel threads run no program.
+// It fails with [process.ErrDenied] without PTRACE_MODE_READ of the process, with
+// [process.ErrGone] where that has ended, and with [ErrDoubtful] where the program may be
+// of a kind that could not be learned. Kernel threads run no program.
 func Executing(p *process.Process, dev Devices) (Attributes, bool, error) {
 	name := "exe"
 	path, err := p.Readlink(name)
@@ -35,7 +36,8 @@ func Executing(p *process.Process, dev Devices) (Attributes, bool, error) {
 // which must be the bounds of one VMA; ok is false where something else is mapped there.
 // It is the only way to the attributes of a file that nobody holds open any more, and
 // takes CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE in the first user namespace
-// ([process.ErrDenied]). [process.ErrGone] says that the VMA or the process is gone.
+// ([process.ErrDenied]). [process.ErrGone] says that the VMA or the process is gone,
+// [ErrDoubtful] that the file may be of a kind that could not be learned.
 func Mapped(p *process.Process, dev Devices, start, end uint64) (a Attributes, ok bool, err error) {
 	return follow(p, fmt.Sprintf("map_files/%x-%x", start, end), &dev)
 }

@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"runtime"
+	"syscall"
 	"time"
 
 	"github.com/safevma/safevma/internal/sys"
@@ -19,22 +19,45 @@ import (
 // at.
 const HelperFD = 3
 
+// ErrNoAnswer: whoever rules over a PID namespace can stop the experiment in it. Another
+// attempt, by way of another process of that namespace, would wait as long.
+var ErrNoAnswer = errors.New("no answer from the PID namespace in time")
+
 // InNamespace observes the policy of the PID namespace that the process is in. In the
 // caller's own namespace it does so itself, without privilege. Into another one, which
-// must be below, it starts helper: a command that calls [ServePolicy] with descriptor
-// [HelperFD] and its standard output, such as {"/proc/self/exe", "memfd-policy"}. The
-// helper keeps the caller's credentials and all other namespaces, has an empty
-// environment, and is a process in that namespace for a moment: its processes can see it.
-// It is killed when ctx is done, and always waited for.
+// must be below, it sends helper: a command that calls [ServePolicy] with descriptor
+// [HelperFD] and its standard output, such as {"/proc/self/exe", "memfd-policy"}. Its
+// program must be executable for everybody; it may lie in a directory that is not.
 //
 // Where the declared value is not 0, the value of the namespace above is read too, by a
 // second helper if need be.
 //
 // Entering takes CAP_SYS_ADMIN over that namespace and over the caller's own user
 // namespace: [process.ErrDenied] without. [process.ErrGone] says that the process, and
-// with it perhaps its namespace, has ended.
+// with it perhaps its namespace, has ended; [ErrNoAnswer] that the helper said nothing for
+// two seconds, such as where it was stopped: this then takes up to four. Then, and when
+// ctx is done, the helper is killed.
+//
+// # What is given to the namespace
+//
+// For a moment there is a process in that namespace, and its processes can see it. One
+// with CAP_SYS_PTRACE can take it over, as CVE-2016-9962 did, and one that may signal it
+// can stop it. So the command runs twice. The first process stays outside: it lowers
+// itself to a user that nobody else is (no group, no capability, no_new_privs, not to be
+// attached to by an equal), and only then starts the second, inside. Go's fork shares the
+// memory of the parent until execve(2): that is the memory of the first process, never the
+// caller's. What can be taken over is therefore a process without privilege that sees
+// the caller's mounts, network and other namespaces as any unknown user does, with the
+// setting open for reading, /dev/null, and two pipes to say something, whose content
+// is not trusted but for the answer itself. Its environment is empty.
+//
+// Where the caller's user namespace has no such user, or the caller may not become it, the
+// helper keeps the caller's user ids, and still has no capabilities.
 func InNamespace(ctx context.Context, p *process.Process, helper []string) (Policy, error) {
 	ns, err := p.Open("ns/pid")
+	if notThere(err) && gone(p) {
+		err = fmt.Errorf("%w: %w", process.ErrGone, err) // a zombie has no namespaces
+	}
 	if err != nil {
 		return Policy{}, err
 	}
@@ -147,6 +170,13 @@ const (
 	outputMax = 64 << 10
 	// drainTime is how long output is waited for after the helper has ended.
 	drainTime = time.Second
+	// answerTime is how long the helper inside may take. It needs milliseconds; a
+	// namespace that stops it must not hold up the audit of all others.
+	answerTime = 2 * time.Second
+	// returnTime is what the helper outside has beyond that, to start, and to kill the one
+	// inside and wait for it. It can itself be held up, while the other does not come to
+	// execute its program.
+	returnTime = time.Second
 )
 
 // run runs the helper in ns and returns what it wrote.
@@ -154,50 +184,46 @@ func (pr *prober) run(ctx context.Context, ns *os.File) ([]byte, error) {
 	if len(pr.helper) == 0 {
 		return nil, errors.New("no helper to run in another PID namespace")
 	}
-	cmd := exec.CommandContext(ctx, pr.helper[0], pr.helper[1:]...)
-	cmd.Env = []string{} // the namespace's processes may be able to read it
-	cmd.Dir = "/"
-	cmd.WaitDelay = drainTime
-	out, complaint := &limitedBuffer{}, &limitedBuffer{}
-	cmd.Stdout, cmd.Stderr = out, complaint
-	if pr.noexec != nil {
-		cmd.ExtraFiles = []*os.File{pr.noexec}
+	noexec := pr.noexec
+	if noexec == nil { // the number must be taken
+		null, err := os.Open(os.DevNull)
+		if err != nil {
+			return nil, err
+		}
+		defer null.Close()
+		noexec = null
 	}
-	if err := pr.startIn(cmd, ns); err != nil {
-		return nil, err
-	}
-	err := cmd.Wait()
+	limited, cancel := context.WithTimeout(ctx, answerTime+returnTime)
+	defer cancel()
+	cmd := exec.CommandContext(limited, pr.helper[0], pr.helper[1:]...)
+	cmd.Env = []string{enterVariable + "=1"}
+	cmd.ExtraFiles = []*os.File{HelperFD - 3: noexec, namespaceFD - 3: ns}
+	// The helper inside is of the same group, so that one signal ends both.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	out, err := output(cmd)
 	switch {
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("helper %q: %w", pr.helper, ctx.Err())
+	case limited.Err() != nil:
+		return nil, fmt.Errorf("helper %q: %w", pr.helper, ErrNoAnswer)
 	case err != nil:
-		return nil, fmt.Errorf("helper %q: %w: %q", pr.helper, err, complaint.b.Bytes())
+		return nil, fmt.Errorf("helper %q: %w", pr.helper, err)
 	}
-	return out.b.Bytes(), nil
+	return out, decodeFailure(out)
 }
 
-// startIn starts cmd in the PID namespace ns.
-//
-// The namespace of further children is a property of a thread, so a thread is taken for
-// it, and goes back to its own namespace before anything else can run on it. Where that
-// fails the goroutine ends while it is locked, and the runtime ends the thread with it.
-func (pr *prober) startIn(cmd *exec.Cmd, ns *os.File) error {
-	started := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		err := sys.EnterPIDNamespace(ns)
-		if err != nil {
-			runtime.UnlockOSThread() // it is where it was
-			started <- err
-			return
-		}
-		err = cmd.Start()
-		if sys.EnterPIDNamespace(pr.own) == nil {
-			runtime.UnlockOSThread()
-		}
-		started <- err
-	}()
-	return process.Classify(<-started)
+// output runs a helper and returns what it wrote.
+func output(cmd *exec.Cmd) ([]byte, error) {
+	out, complaint := &limitedBuffer{}, &limitedBuffer{}
+	cmd.Dir = "/"
+	cmd.WaitDelay = drainTime
+	cmd.Stdout, cmd.Stderr = out, complaint
+	err := cmd.Run()
+	if err != nil && cmd.ProcessState != nil {
+		err = fmt.Errorf("%w: %q", err, complaint.b.Bytes())
+	}
+	return out.b.Bytes(), err
 }
 
 // decodePolicy decodes what a helper wrote, and refuses what no helper writes.

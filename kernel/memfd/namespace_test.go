@@ -222,6 +222,155 @@ func TestHelperFails(t *testing.T) {
 	}
 }
 
+// inNewNamespace starts an actor as the first process of a PID namespace.
+func inNewNamespace(t *testing.T, role string, args ...string) *process.Process {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("takes root to enter a PID namespace")
+	}
+	cmd := command(role, args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}
+	a := startApart(t, cmd)
+	hear[int](t, a)
+	return pin(t, a.Process.Pid)
+}
+
+// checkAlone waits until nobody but the first process lives in a PID namespace: who was
+// killed may be on its way out, and is reaped by the first process of this host.
+func checkAlone(t *testing.T, first *process.Process) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; {
+		left := others(t, first)
+		if len(left) == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("processes %d are left in the namespace", left)
+		}
+	}
+}
+
+// others returns who lives in the PID namespace of a process, but for itself.
+func others(t *testing.T, first *process.Process) []int {
+	t.Helper()
+	ns, err := first.Stat("ns/pid")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pids, err := process.Default().PIDs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.DeleteFunc(pids, func(pid int) bool {
+		st, err := os.Stat("/proc/" + strconv.Itoa(pid) + "/ns/pid")
+		if err != nil || pid == first.PID || st.Sys().(*syscall.Stat_t).Ino != ns.Ino {
+			return true
+		}
+		stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+		return err != nil || strings.Contains(string(stat), ") Z ")
+	})
+}
+
+// Whoever rules over a namespace can stop the helper, at any point of its life, but not
+// hold up its caller.
+func TestHelperIsHeldUp(t *testing.T) {
+	t.Run("never answers", func(t *testing.T) {
+		target := inNewNamespace(t, "noexec", "inherit")
+		_, err := memfd.InNamespace(t.Context(), target, []string{"/proc/self/exe", rolePrefix + "inside", "hang"})
+		if !errors.Is(err, memfd.ErrNoAnswer) {
+			t.Errorf("%v, want %v", err, memfd.ErrNoAnswer)
+		}
+		checkNoZombie(t)
+		checkAlone(t, target)
+	})
+	t.Run("does not even enter", func(t *testing.T) {
+		target := inNewNamespace(t, "noexec", "inherit")
+		_, err := memfd.InNamespace(t.Context(), target, []string{"/proc/self/exe", rolePrefix + "hang"})
+		if !errors.Is(err, memfd.ErrNoAnswer) {
+			t.Errorf("%v, want %v", err, memfd.ErrNoAnswer)
+		}
+		checkNoZombie(t)
+	})
+	t.Run("is stopped", func(t *testing.T) {
+		target := inNewNamespace(t, "noexec", "inherit")
+		_, err := memfd.InNamespace(t.Context(), target, []string{"/proc/self/exe", rolePrefix + "inside", "stop"})
+		if !errors.Is(err, memfd.ErrNoAnswer) {
+			t.Errorf("%v, want %v", err, memfd.ErrNoAnswer)
+		}
+		checkNoZombie(t)
+		checkAlone(t, target)
+	})
+	t.Run("is stopped by the namespace", func(t *testing.T) {
+		target := inNewNamespace(t, "stopper")
+		var err error
+		for range 100 { // now and then the helper is faster
+			if _, err = memfd.InNamespace(t.Context(), target, policyHelper); err != nil {
+				break
+			}
+		}
+		if !errors.Is(err, memfd.ErrNoAnswer) {
+			t.Errorf("%v, want %v", err, memfd.ErrNoAnswer)
+		}
+		checkNoZombie(t)
+		checkAlone(t, target)
+	})
+}
+
+// What is in the namespace is worth nothing to who takes it over.
+func TestHelperHasNothing(t *testing.T) {
+	target := inNewNamespace(t, "noexec", "inherit")
+	_, err := memfd.InNamespace(t.Context(), target, []string{"/proc/self/exe", rolePrefix + "inside", "status"})
+	if err == nil {
+		t.Fatal("no answer is taken for one")
+	}
+	status := strings.NewReplacer(`\\`, `\`, `\t`, "\t", `\n`, "\n", `\"`, `"`).Replace(err.Error())
+	for _, line := range []string{
+		"CapInh:\t0000000000000000", "CapPrm:\t0000000000000000", "CapEff:\t0000000000000000", "CapAmb:\t0000000000000000",
+		"NoNewPrivs:\t1", "Groups:\t \n",
+		"Uid:\t4294967294\t4294967294\t4294967294\t4294967294\n", "Gid:\t4294967294\t4294967294\t4294967294\t4294967294\n",
+		"fd 0: /dev/null\n", "fd 1: pipe:", "fd 2: pipe:", "fd 3: " + memfd.NoexecPath, "environment: []",
+	} {
+		if !strings.Contains(status, line) {
+			t.Errorf("%q is not in %s", line, status)
+		}
+	}
+	for line := range strings.Lines(status) {
+		if n, file, ok := strings.Cut(strings.TrimPrefix(line, "fd "), ": "); ok && strings.HasPrefix(line, "fd ") && len(n) <= 2 {
+			if strings.Contains(file, "pid:[") {
+				t.Errorf("it holds a namespace: %s", line)
+			}
+		}
+	}
+}
+
+// Its program may lie in a directory of root's, but must itself be executable for the
+// helper: else that is said.
+func TestHelperProgramOfRoot(t *testing.T) {
+	target := inNewNamespace(t, "noexec", "inherit")
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	program, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	copied := filepath.Join(dir, "helper")
+	if err := os.WriteFile(copied, program, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	helper := []string{copied, rolePrefix + "policy"}
+	if _, err := memfd.InNamespace(t.Context(), target, helper); err != nil {
+		t.Errorf("in a directory of mode 0700: %v", err)
+	}
+	if err := os.Chmod(copied, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := memfd.InNamespace(t.Context(), target, helper); !errors.Is(err, process.ErrDenied) || !strings.Contains(err.Error(), "executable for everybody") {
+		t.Errorf("of mode 0700: %v, want %v", err, process.ErrDenied)
+	}
+}
+
 // A namespace that ends under the helper takes it along: that is said for what it is.
 func TestNamespaceEndsUnderHelper(t *testing.T) {
 	if os.Geteuid() != 0 {
@@ -232,13 +381,15 @@ func TestNamespaceEndsUnderHelper(t *testing.T) {
 	a := startApart(t, cmd)
 	hear[int](t, a)
 	target := pin(t, a.Process.Pid)
-	fifo := filepath.Join(t.TempDir(), "there")
-	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+	dir := t.TempDir()
+	fifo := filepath.Join(dir, "there")
+	// The helper is a user whom nobody expects, and the directory is in one of root's own.
+	if err := errors.Join(syscall.Mkfifo(fifo, 0o600), os.Chmod(fifo, 0o666), os.Chmod(filepath.Dir(dir), 0o711)); err != nil {
 		t.Fatal(err)
 	}
 	done := make(chan error, 1)
 	go func() {
-		_, err := memfd.InNamespace(t.Context(), target, []string{"/proc/self/exe", rolePrefix + "hang", fifo})
+		_, err := memfd.InNamespace(t.Context(), target, []string{"/proc/self/exe", rolePrefix + "inside", "hang", fifo})
 		done <- err
 	}()
 	there, err := os.OpenFile(fifo, os.O_RDWR, 0)

@@ -1,7 +1,6 @@
 package memfd
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -198,12 +197,6 @@ func readNoexec(f *os.File) (int, error) {
 		return 0, fmt.Errorf("%s: %w", NoexecPath, err)
 	}
 	return value, nil
-}
-
-// ServePolicy is what the helper of [InNamespace] does, and all that it does: it writes
-// what [PolicyProbe] observes as JSON. noexec is its descriptor 3.
-func ServePolicy(noexec *os.File, out io.Writer) error {
-	return json.NewEncoder(out).Encode(PolicyProbe(noexec))
 }
 
 func namespaceStat(path string) (sys.FileStat, error) {

@@ -95,7 +95,7 @@ func TestServePolicy(t *testing.T) {
 	}
 	defer noexec.Close()
 	var b bytes.Buffer
-	if err := ServePolicy(noexec, &b); err != nil {
+	if err := servePolicy(noexec, &b); err != nil {
 		t.Fatal(err)
 	}
 	got, err := decodePolicy(b.Bytes())

@@ -36,6 +36,8 @@ var roles = map[string]func(args []string) (any, error){
 	"scan":     scanRole,
 	"nested":   nestedRole,
 	"policy":   policyRole,
+	"inside":   insideRole,
+	"stopper":  stopperRole,
 	"hang":     hangRole,
 	"babble":   babbleRole,
 	"runmemfd": runMemfdRole,
@@ -535,6 +537,46 @@ func nestedRole(args []string) (any, error) {
 // policyRole is the helper of InNamespace.
 func policyRole([]string) (any, error) {
 	return nil, memfd.ServePolicy(os.NewFile(memfd.HelperFD, memfd.NoexecPath), os.Stdout)
+}
+
+// insideRole goes to the namespace as a helper does, and hangs, stops itself, or tells its status
+// there.
+func insideRole(args []string) (any, error) {
+	if os.Getenv("SAFEVMA_ENTER_PID_NAMESPACE") != "" {
+		return policyRole(nil)
+	}
+	switch args[0] {
+	case "hang":
+		return hangRole(args[1:])
+	case "stop":
+		return nil, syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+	}
+	return statusRole()
+}
+
+// statusRole writes what a process is and has, where a helper writes its answer.
+func statusRole() (any, error) {
+	b, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return nil, err
+	}
+	for n := range 20 {
+		if link, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(n)); err == nil {
+			b = fmt.Appendf(b, "fd %d: %s\n", n, link)
+		}
+	}
+	b = fmt.Appendf(b, "environment: %q\n", os.Environ())
+	return nil, errors.New(string(b))
+}
+
+// stopperRole stops every other process of its PID namespace, all the time.
+func stopperRole([]string) (any, error) {
+	go func() {
+		for {
+			syscall.Kill(-1, syscall.SIGSTOP)
+		}
+	}()
+	return os.Getpid(), nil
 }
 
 // hangRole is a helper that never answers. That it is there it says into a FIFO.
