@@ -28,7 +28,7 @@ test: ## run all tests; one that lacks something skips, and says what
 deps: ## install what some tests use beyond Go: real programs to audit, a C compiler for the race detector (Debian, as root)
 	apt-get update -qq
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-		gcc libc6-dev python3 python3-yaml nodejs openjdk-17-jre-headless postgresql chromium
+		gcc libc6-dev python3 python3-yaml nodejs default-jdk-headless postgresql chromium
 
 generate: build ## make the generated files anew
 	$(BIN) guarantees --output markdown > docs/guarantees.md
@@ -60,8 +60,8 @@ fuzz: ## fuzz every parser for FUZZTIME each
 	done
 
 bench: ## run the benchmarks of reading and auditing
-	$(GO) test -run '^$$' -bench . -benchmem ./kernel/vma ./rules ./audit
-	cd internal/benchmark && $(GO) test -run '^$$' -bench . -benchmem ./...
+	$(GO) test -run '^$$' -bench . ./kernel/vma ./rules ./audit
+	cd internal/benchmark && $(GO) test -run '^$$' -bench . ./...
 
 test-user: ## run all tests as an ordinary user; for root, who runs them as root by "make test"
 	scripts/test-as-user $(GO)

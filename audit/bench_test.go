@@ -6,6 +6,7 @@ import (
 
 	"github.com/safevma/safevma/audit"
 	"github.com/safevma/safevma/guarantee"
+	"github.com/safevma/safevma/internal/interleave"
 	"github.com/safevma/safevma/internal/offender/offendertest"
 )
 
@@ -16,6 +17,7 @@ func BenchmarkAudit(b *testing.B) {
 	all := packs(b)
 	b.ReportAllocs()
 	var last *guarantee.Report
+	user, system := interleave.CPU()
 	for b.Loop() {
 		report, err := audit.Run(context.Background(), audit.Config{Rules: all, Tool: guarantee.Tool{Name: "bench", Version: "0"}})
 		if err != nil {
@@ -23,6 +25,9 @@ func BenchmarkAudit(b *testing.B) {
 		}
 		last = report
 	}
+	userAfter, systemAfter := interleave.CPU()
+	b.ReportMetric((userAfter-user).Seconds()*1e3/float64(b.N), "user-ms/op")
+	b.ReportMetric((systemAfter-system).Seconds()*1e3/float64(b.N), "sys-ms/op")
 	if c := last.Summary.Coverage; c != nil {
 		b.ReportMetric(float64(c.Processes), "processes")
 		b.ReportMetric(float64(c.VMAs), "VMAs")

@@ -176,7 +176,7 @@ func (c *collector) readPinned(r *vma.Reader, s *subject) (changed bool, err err
 	if err == nil {
 		c.readDescriptors(s)
 	}
-	after, afterErr := s.process.Info()
+	after, afterErr := s.process.Glance()
 	if afterErr != nil {
 		return false, afterErr
 	}
@@ -185,10 +185,11 @@ func (c *collector) readPinned(r *vma.Reader, s *subject) (changed bool, err err
 	}
 	// An address space that went away, of a process that is still there.
 	gone := errors.Is(err, process.ErrGone) || errors.Is(err, vma.ErrNoAddressSpace)
-	if _, lives := s.process.OtherThread(); gone && (!after.Zombie() || lives) {
-		return true, err
+	if !gone {
+		return false, err
 	}
-	return false, err
+	_, lives := s.process.OtherThread()
+	return lives || !after.Zombie(), err
 }
 
 // readIdentity reads what rules ask of a process besides [process.Info].

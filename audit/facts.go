@@ -121,10 +121,11 @@ func (c *candidate) unread(f *rules.VMA, err error, names ...string) {
 // that it needs, the flags.
 func (c *candidate) observed(r *rules.Rule) string {
 	var lines []string
+	wanted := amounts(r)
 	for line := range bytes.Lines(c.vma.Raw) {
 		line = bytes.TrimSuffix(line, []byte{'\n'})
 		key, _, isField := bytes.Cut(line, []byte{':'})
-		if len(lines) == 0 || isField && slices.Contains(amounts(r), string(key)) {
+		if len(lines) == 0 || isField && slices.Contains(wanted, string(key)) {
 			lines = append(lines, guarantee.Text(line))
 		}
 	}

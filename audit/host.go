@@ -16,6 +16,8 @@ import (
 type hostView struct {
 	rules.Host
 	raw map[string]string // by fact
+	// facts are the keys of raw, sorted: there are thousands of kconfig alone.
+	facts []string
 	// tree: this is a proc file system, so that what it lacks the kernel lacks.
 	tree bool
 	// method is the method of a fact where it is not a reading.
@@ -53,9 +55,13 @@ func (h *hostView) observed(r *rules.Rule) ([]string, guarantee.Method) {
 		if m, ok := h.method[name]; ok && weaker(m, method) {
 			method = m
 		}
-		for _, fact := range slices.Sorted(maps.Keys(h.raw)) { // entries of a map
+		entries, _ := slices.BinarySearch(h.facts, name+".") // where the fact is a map
+		for _, fact := range h.facts[entries:] {
 			entry, ok := strings.CutPrefix(fact, name+".")
-			if !ok || !strings.Contains(r.When, entry) {
+			if !ok {
+				break
+			}
+			if !strings.Contains(r.When, entry) {
 				continue
 			}
 			raw = append(raw, h.raw[fact])
@@ -131,6 +137,7 @@ func newHostView(f *host.Facts, files []*memfd.File, incomplete string) *hostVie
 	if incomplete != "" && h.SecretmemHolders == 0 {
 		h.Unknown["secretmem_holders"] = incomplete
 	}
+	h.facts = slices.Sorted(maps.Keys(h.raw))
 	return h
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 
@@ -124,11 +125,7 @@ func (a *auditor) judgeProcesses(ctx context.Context, subjects []*subject) ([]gu
 	}
 	close(next)
 	wg.Wait()
-	var all []guarantee.Verdict
-	for _, v := range perSubject {
-		all = append(all, v...)
-	}
-	return all, ctx.Err()
+	return slices.Concat(perSubject...), ctx.Err()
 }
 
 // judged reports whether there are verdicts about the process.
@@ -138,7 +135,7 @@ func (s *subject) judged() bool {
 
 func (a *auditor) judgeProcess(s *subject, ofProcess []*rules.Rule) []guarantee.Verdict {
 	facts := rules.Facts{Process: processFacts(s), Host: &a.view.Host}
-	var verdicts []guarantee.Verdict
+	verdicts := make([]guarantee.Verdict, 0, len(ofProcess)+len(a.vmaRules))
 	for _, r := range ofProcess {
 		if r.Declared && !s.declared {
 			continue
@@ -171,7 +168,7 @@ func (a *auditor) judgeSpace(r *rules.Rule, s *subject, facts rules.Facts) guara
 		}
 		facts.VMA = a.vmaFacts(v)
 		result := r.Eval(&facts)
-		tally.add(result, v.observed(r))
+		tally.add(result, func() string { return v.observed(r) })
 		if errors.Is(result.Err, rules.ErrCost) {
 			break // it would cost as much on each of thousands of mappings
 		}

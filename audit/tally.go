@@ -30,8 +30,8 @@ func newTally(holds string, source guarantee.Observation) *tally {
 	return &tally{holds: holds, source: source}
 }
 
-// add takes in the result on one part, with what was seen of it.
-func (t *tally) add(r rules.Result, raw string) {
+// add takes in the result on one part. It asks what was seen of it where that is shown.
+func (t *tally) add(r rules.Result, raw func() string) {
 	var p *part
 	switch r.Status {
 	case guarantee.Broken:
@@ -47,7 +47,7 @@ func (t *tally) add(r rules.Result, raw string) {
 		p.first = r
 	}
 	if len(p.raw) < rawMax {
-		p.raw = append(p.raw, raw)
+		p.raw = append(p.raw, raw())
 	}
 }
 

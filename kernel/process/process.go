@@ -87,9 +87,10 @@ func (f FS) PIDs() ([]int, error) {
 
 // Process is one pinned process. Close it.
 type Process struct {
-	PID  int
-	path string
-	dir  *os.File
+	PID     int
+	path    string
+	dir     *os.File
+	scratch []byte // of what is parsed
 }
 
 // Open pins the process with the given id.

@@ -70,6 +70,10 @@ func TestInfoOfSelf(t *testing.T) {
 		fmt.Sprintf("pid:[%d]", info.PIDNamespace) != ns || len(info.Hidden) != 0 {
 		t.Errorf("%+v", info)
 	}
+	glance, err := p.Glance()
+	if err != nil || glance.PPID != info.PPID || glance.StartTime != info.StartTime || glance.Comm != info.Comm || glance.Exe != info.Exe || glance.StackStart != info.StackStart || glance.Threads != 0 {
+		t.Errorf("Glance: %+v, %v; Info: %+v", glance, err, info)
+	}
 	if start, err := p.StartTime(); err != nil || start != info.StartTime {
 		t.Errorf("StartTime %d, %v; want %d", start, err, info.StartTime)
 	}
@@ -115,6 +119,9 @@ func TestGone(t *testing.T) {
 	cmd.Wait()
 	if _, err := p.Info(); !errors.Is(err, process.ErrGone) {
 		t.Errorf("Info: %v, want ErrGone", err)
+	}
+	if _, err := p.Glance(); !errors.Is(err, process.ErrGone) {
+		t.Errorf("Glance: %v, want ErrGone", err)
 	}
 	if _, err := p.List("fd"); !errors.Is(err, process.ErrGone) {
 		t.Errorf("List: %v, want ErrGone", err)
@@ -171,6 +178,23 @@ func TestInfoOfFixture(t *testing.T) {
 	}
 	if len(info.Hidden) != 2 { // exe and ns/pid
 		t.Errorf("hidden: %v", info.Hidden)
+	}
+}
+
+// A file is read to its end, however long, and the buffer that is used again does not mix
+// files.
+func TestLongFiles(t *testing.T) {
+	groups := "Groups:\t" + strings.Repeat("1000000 ", 8192) + "\n"
+	path := "/" + strings.Repeat("c", 4095)
+	p := fixture(t, map[string]string{"stat": stat, "status": groups + status, "cgroup": "0::" + path + "\n", "oom_score_adj": "-17\n"})
+	for range 2 {
+		info, err := p.Info()
+		if err != nil || info.Cgroup != path || info.CapEff != 255 || info.StartTime != 4711 || info.OOMScoreAdj != -17 {
+			t.Errorf("%+v, %v", info, err)
+		}
+	}
+	if b, err := p.ReadFile("status"); err != nil || string(b) != groups+status {
+		t.Errorf("%d bytes, %v; want %d", len(b), err, len(groups+status))
 	}
 }
 

@@ -2,146 +2,173 @@ package vma
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 
 	"github.com/safevma/safevma/kernel/process"
 )
 
-// parseHeader parses one line of /proc/PID/maps, without its newline, into v. Name
-// borrows from line.
+// parseHeader parses the line of /proc/PID/maps at the begin of text into v, and returns
+// its length without the newline, or what is wrong with it: also where text ends before
+// the newline. Name borrows from text.
 //
 //	55f3a8a00000-55f3a8a21000 rw-p 00000000 fe:00 247026      /usr/bin/cat
 //
 // Name is left as the kernel wrote it: with a newline escaped as \012, and a
-// backslash not escaped. The caller undoes that, see [Reader.exactName].
-func parseHeader(line []byte, v *VMA) error {
-	rest := line
-	var ok bool
-	if v.Start, rest, ok = hex(rest); !ok || !eat(&rest, '-') {
-		return malformed(line, "start address")
+// backslash not escaped. The caller undoes that, see exactNames.
+func parseHeader(text []byte, v *VMA) (length int, problem string) {
+	var i int
+	if v.Start, i = hex(text, 0); !at(text, i, '-') {
+		return 0, "start address"
 	}
-	if v.End, rest, ok = hex(rest); !ok || !eat(&rest, ' ') {
-		return malformed(line, "end address")
+	if v.End, i = hex(text, i+1); !at(text, i, ' ') {
+		return 0, "end address"
 	}
 	if v.End <= v.Start {
-		return malformed(line, "it ends before it starts")
+		return 0, "it ends before it starts"
 	}
-	if v.Perm, rest, ok = perms(rest); !ok || !eat(&rest, ' ') {
-		return malformed(line, "permissions")
+	if v.Perm, i = perms(text, i+1); !at(text, i, ' ') {
+		return 0, "permissions"
 	}
-	if v.Offset, rest, ok = hex(rest); !ok || !eat(&rest, ' ') {
-		return malformed(line, "offset")
+	const nothing = "00000000 00:00 0 \n" // stands behind most VMAs
+	i++
+	if len(text)-i >= len(nothing) && string(text[i:i+len(nothing)]) == nothing {
+		i += len(nothing) - 1
+		v.Offset, v.Dev, v.Inode, v.Name = 0, Dev{}, 0, text[i:i]
+		return i, ""
+	}
+	if i, problem = parseFile(text, i, v); problem != "" {
+		return 0, problem
+	}
+	i = spaces(text, i)
+	n := bytes.IndexByte(text[i:], '\n')
+	if n < 0 {
+		return 0, "cut off"
+	}
+	v.Name = text[i : i+n]
+	return i + n, ""
+}
+
+// parseFile parses offset, device and inode from index i on, and returns the index behind
+// them.
+func parseFile(text []byte, i int, v *VMA) (next int, problem string) {
+	if v.Offset, i = hex(text, i); !at(text, i, ' ') {
+		return bad, "offset"
 	}
 	var major, minor uint64
-	if major, rest, ok = hex(rest); !ok || !eat(&rest, ':') {
-		return malformed(line, "device")
+	if major, i = hex(text, i+1); !at(text, i, ':') || major > 1<<32-1 {
+		return bad, "device"
 	}
-	if minor, rest, ok = hex(rest); !ok || !eat(&rest, ' ') {
-		return malformed(line, "device")
-	}
-	if major > 1<<32-1 || minor > 1<<32-1 {
-		return malformed(line, "device")
+	if minor, i = hex(text, i+1); !at(text, i, ' ') || minor > 1<<32-1 {
+		return bad, "device"
 	}
 	v.Dev = Dev{Major: uint32(major), Minor: uint32(minor)}
-	if v.Inode, rest, ok = decimal(rest); !ok {
-		return malformed(line, "inode")
+	if v.Inode, i = decimal(text, i+1); !at(text, i, ' ') && !at(text, i, '\n') {
+		return bad, "inode"
 	}
-	if len(rest) > 0 && rest[0] != ' ' {
-		return malformed(line, "inode")
-	}
-	for len(rest) > 0 && rest[0] == ' ' {
-		rest = rest[1:]
-	}
-	v.Name = rest
-	return nil
+	return i, ""
 }
 
-func malformed(line []byte, what string) error {
-	return fmt.Errorf("%w: %q: %s", process.ErrMalformed, line, what)
+func malformed(line []byte, problem string) error {
+	return fmt.Errorf("%w: %q: %s", process.ErrMalformed, line, problem)
 }
 
-func eat(b *[]byte, c byte) bool {
-	if len(*b) == 0 || (*b)[0] != c {
-		return false
+// The functions below look at b from index i on, and return the index behind what they
+// took, or bad. That index is good for at, which then is false.
+const bad = -1
+
+// at reports whether b has c at i.
+func at(b []byte, i int, c byte) bool { return uint(i) < uint(len(b)) && b[i] == c }
+
+// spaces passes over spaces, none too.
+func spaces(b []byte, i int) int {
+	for i+8 <= len(b) && string(b[i:i+8]) == "        " {
+		i += 8
 	}
-	*b = (*b)[1:]
-	return true
+	for i < len(b) && b[i] == ' ' {
+		i++
+	}
+	return i
 }
 
-// hex parses hexadecimal digits, as many as there are.
-func hex(b []byte) (v uint64, rest []byte, ok bool) {
-	i := 0
+// hex takes hexadecimal digits, as many as there are: at least one, at most 16.
+func hex(b []byte, i int) (v uint64, next int) {
+	first := i
 	for ; i < len(b); i++ {
 		d := hexDigit[b[i]]
-		if d < 0 {
+		if d == noDigit {
 			break
-		}
-		if v>>60 != 0 {
-			return 0, b, false
 		}
 		v = v<<4 | uint64(d)
 	}
-	return v, b[i:], i > 0
+	if i == first || i > first+16 {
+		return 0, bad
+	}
+	return v, i
 }
 
-var hexDigit = func() (t [256]int8) {
+const noDigit = 0xff
+
+var hexDigit = func() (t [256]uint8) {
 	for i := range t {
-		t[i] = -1
+		t[i] = noDigit
 	}
 	for i, c := range []byte("0123456789abcdef") {
-		t[c] = int8(i)
+		t[c] = uint8(i)
 	}
 	return t
 }()
 
-// decimal parses decimal digits, as many as there are.
-func decimal(b []byte) (v uint64, rest []byte, ok bool) {
-	i := 0
+// decimal takes decimal digits, as many as there are, at least one.
+func decimal(b []byte, i int) (v uint64, next int) {
+	first := i
 	for ; i < len(b) && b[i]-'0' <= 9; i++ {
 		d := uint64(b[i] - '0')
 		if v > (1<<64-1-d)/10 {
-			return 0, b, false
+			return 0, bad
 		}
 		v = v*10 + d
 	}
-	return v, b[i:], i > 0
+	if i == first {
+		return 0, bad
+	}
+	return v, i
 }
 
-func perms(b []byte) (p Perm, rest []byte, ok bool) {
-	if len(b) < 4 {
-		return 0, b, false
+// perms takes the four letters of the permissions.
+func perms(b []byte, i int) (p Perm, next int) {
+	if i > len(b)-4 {
+		return 0, bad
 	}
-	for i, c := range []byte("rwxs") {
-		switch b[i] {
-		case c:
-			p |= 1 << i
-		case '-':
-			if c == 's' {
-				return 0, b, false
-			}
-		case 'p':
-			if c != 's' {
-				return 0, b, false
-			}
-		default:
-			return 0, b, false
+	// Without branches: they are as good as random.
+	p = permBits[0][b[i]] | permBits[1][b[i+1]] | permBits[2][b[i+2]] | permBits[3][b[i+3]]
+	if p&permBad != 0 {
+		return 0, bad
+	}
+	return p, i + 4
+}
+
+const permBad Perm = 1 << 7
+
+// permBits says what each byte means at each of the four places.
+var permBits = func() (t [4][256]Perm) {
+	for i, letters := range [4]string{"-r", "-w", "-x", "ps"} {
+		for c := range t[i] {
+			t[i][c] = permBad
 		}
+		t[i][letters[0]], t[i][letters[1]] = 0, 1<<i
 	}
-	return p, b[4:], true
-}
+	return t
+}()
 
-// isHeader reports whether a line of smaps begins a VMA: the names of the fields
-// begin with a capital letter, an address does not.
-func isHeader(line []byte) bool { return len(line) > 0 && hexDigit[line[0]] >= 0 }
-
-var errNoColon = errors.New("field without a colon")
+// isHeader reports whether a line of smaps that begins with c begins a VMA: the names of
+// the fields begin with a capital letter, an address does not.
+func isHeader(c byte) bool { return hexDigit[c] != noDigit }
 
 // parseField parses one line of smaps below a header.
 func parseField(line []byte, v *VMA) error {
 	colon := bytes.IndexByte(line, ':')
 	if colon < 0 {
-		return malformed(line, errNoColon.Error())
+		return malformed(line, "field without a colon")
 	}
 	key, value := line[:colon], line[colon+1:]
 	if string(key) == "VmFlags" {
@@ -152,15 +179,18 @@ func parseField(line []byte, v *VMA) error {
 	if field == nil {
 		return v.parseOddField(key, value, line)
 	}
-	for len(value) > 0 && value[0] == ' ' {
-		value = value[1:]
-	}
-	kib, unit, ok := decimal(value)
-	if !ok || string(unit) != " kB" || kib > 1<<54-1 {
+	kib, ok := kilobytes(value)
+	if !ok {
 		return malformed(line, "want a number of kB")
 	}
 	*field = kib << 10
 	return nil
+}
+
+// kilobytes parses an amount such as "   12 kB". In bytes it fits an uint64, too.
+func kilobytes(value []byte) (kib uint64, ok bool) {
+	kib, i := decimal(value, spaces(value, 0))
+	return kib, i >= 0 && string(value[i:]) == " kB" && kib < 1<<54
 }
 
 // parseOddField parses what is not a number of kB, and passes over fields that this
@@ -168,13 +198,12 @@ func parseField(line []byte, v *VMA) error {
 func (v *VMA) parseOddField(key, value, line []byte) error {
 	switch string(key) {
 	case "Size":
-		kib, unit, ok := decimal(bytes.TrimLeft(value, " "))
-		if !ok || string(unit) != " kB" || kib != v.Size()>>10 {
+		if kib, ok := kilobytes(value); !ok || kib != v.Size()>>10 {
 			return malformed(line, fmt.Sprintf("the addresses make it %d kB", v.Size()>>10))
 		}
 	case "ProtectionKey":
-		k, rest, ok := decimal(bytes.TrimLeft(value, " "))
-		if !ok || len(rest) != 0 || k > 255 {
+		k, i := decimal(value, spaces(value, 0))
+		if i != len(value) || k > 255 {
 			return malformed(line, "want a protection key")
 		}
 		v.Mem.ProtectionKey = uint8(k)
@@ -184,39 +213,10 @@ func (v *VMA) parseOddField(key, value, line []byte) error {
 
 // field returns where the amount with the given name belongs.
 func (m *Mem) field(key []byte) *uint64 {
-	switch string(key) {
-	case "KernelPageSize":
-		return &m.KernelPageSize
-	case "Rss":
-		return &m.Rss
-	case "Pss":
-		return &m.Pss
-	case "Shared_Clean":
-		return &m.SharedClean
-	case "Shared_Dirty":
-		return &m.SharedDirty
-	case "Private_Clean":
-		return &m.PrivateClean
-	case "Private_Dirty":
-		return &m.PrivateDirty
-	case "Referenced":
-		return &m.Referenced
-	case "Anonymous":
-		return &m.Anonymous
-	case "KSM":
-		return &m.KSM
-	case "LazyFree":
-		return &m.LazyFree
-	case "AnonHugePages":
-		return &m.AnonHuge
-	case "Shared_Hugetlb":
-		return &m.SharedHugetlb
-	case "Private_Hugetlb":
-		return &m.PrivateHugetlb
-	case "Swap":
-		return &m.Swap
-	case "Locked":
-		return &m.Locked
+	for _, a := range amounts {
+		if a.of != nil && a.key == string(key) {
+			return a.of(m)
+		}
 	}
 	return nil
 }

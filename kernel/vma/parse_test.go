@@ -3,6 +3,7 @@ package vma
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -53,8 +54,8 @@ func TestParseHeader(t *testing.T) {
 	}
 	for _, tt := range tests {
 		var got VMA
-		if err := parseHeader([]byte(tt.line), &got); err != nil {
-			t.Errorf("%q: %v", tt.line, err)
+		if n, problem := parseHeader([]byte(tt.line+"\n"), &got); problem != "" || n != len(tt.line) {
+			t.Errorf("%q: %d, %q", tt.line, n, problem)
 			continue
 		}
 		if got.Start != tt.want.Start || got.End != tt.want.End || got.Perm != tt.want.Perm || got.Offset != tt.want.Offset ||
@@ -74,8 +75,8 @@ func TestParseHeaderRefuses(t *testing.T) {
 		"1000-2000 rwxp 0 100000000:0 0", "-1000-2000 rwxp 0 0:0 0", "1000-2000\trwxp 0 0:0 0",
 	} {
 		var v VMA
-		if err := parseHeader([]byte(line), &v); !errors.Is(err, process.ErrMalformed) {
-			t.Errorf("%q: error %v, want ErrMalformed", line, err)
+		if _, problem := parseHeader([]byte(line+"\n"), &v); problem == "" {
+			t.Errorf("%q was accepted as %+v", line, v)
 		}
 	}
 }
@@ -193,6 +194,8 @@ func FuzzSmaps(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(own[:min(len(own), 4096)])
+	flags := bytes.Index(own, []byte("VmFlags: "))
+	f.Add(own[:flags+bytes.IndexByte(own[flags:], '\n')+1]) // a whole record
 	f.Add([]byte(smapsRecord))
 	f.Fuzz(func(t *testing.T, text []byte) { fuzzList(t, text, true) })
 }
@@ -223,4 +226,54 @@ func FuzzRollup(f *testing.F) {
 	}
 	f.Add(own)
 	f.Fuzz(func(t *testing.T, text []byte) { parseRollup(text) })
+}
+
+// An amount means the same in the kernel's columns and out of them, in the kernel's order
+// and out of it, among known fields and unknown ones.
+func TestAmounts(t *testing.T) {
+	var want Mem
+	kib := make([]int, len(amounts)) // another one for each
+	for i, a := range amounts {
+		kib[i] = 10 * (i + 1)
+		switch a.key {
+		case "Size":
+			kib[i] = 1 << 20
+		case "Rss":
+			kib[i] = 12345678 >> 4
+		}
+		if a.of != nil {
+			*a.of(&want) = uint64(kib[i]) << 10
+		}
+	}
+	for _, format := range []string{"%-16s%8d kB\n", "%s %d kB\n", "%-20s%4d kB\n", "New_%[1]s 1 kB\n%-16[1]s%8[2]d kB\nUnknownToAll:          1 kB\n"} {
+		var there, back string
+		for i, a := range amounts {
+			line := fmt.Sprintf(format, a.key+":", kib[i])
+			there, back = there+line, line+back
+		}
+		for _, fields := range []string{there, back} {
+			record := "40000000-80000000 rw-p 00000000 00:00 0 \n" + fields + "VmFlags: rd wr \n"
+			got, err := collect(t, strings.NewReader(record+strings.Replace(record, "40000000-80000000", "80000000-c0000000", 1)), true)
+			if err != nil || len(got) != 2 || got[0].Mem != want || got[1].Mem != want {
+				t.Errorf("%+v, %v\nwant %+v\n%s", got, err, want, record)
+			}
+		}
+	}
+}
+
+// What stands in the kernel's columns is held to the same as what does not.
+func TestAmountsThatLie(t *testing.T) {
+	const sound = "1000-3000 rw-p 00000000 00:00 0 \nSize:                  8 kB\nSwap:                  8 kB\nVmFlags: rd wr \n"
+	if _, err := collect(t, strings.NewReader(sound), true); err != nil {
+		t.Fatal(err)
+	}
+	for _, change := range []string{
+		"Size:                  7 kB", "Size:                    kB", "Swap:                    kB", "Swap:                8 8 kB",
+		"Swap:               8    kB", "Swap:                 -8 kB", "Swap:                 0x kB", "Swap:           99999999999999999999 kB",
+	} {
+		text := strings.Replace(sound, change[:4]+":                  8 kB", change, 1)
+		if got, err := collect(t, strings.NewReader(text), true); !errors.Is(err, process.ErrMalformed) {
+			t.Errorf("%q: %+v, %v; want ErrMalformed", change, got, err)
+		}
+	}
 }

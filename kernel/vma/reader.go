@@ -60,6 +60,7 @@ func (r *Reader) read(p *process.Process, name string, fn func(*VMA) error) erro
 // something with it. Where that finds no address space, which it must before it has any
 // effect, the same is done with another thread of the process that may still have it.
 func withMemory(p *process.Process, name string, do func(*os.File) error) error {
+	opened := false
 	once := func(name string) error {
 		f, err := p.Open(name)
 		if errors.Is(err, process.ErrGone) { // pagemap and smaps_rollup say so already here
@@ -69,10 +70,12 @@ func withMemory(p *process.Process, name string, do func(*os.File) error) error 
 			return err
 		}
 		defer f.Close()
+		opened = true
 		return do(f)
 	}
 	err := once(name)
-	if errors.Is(err, ErrNoAddressSpace) {
+	// The files of a thread that has ended are root's.
+	if errors.Is(err, ErrNoAddressSpace) || errors.Is(err, process.ErrDenied) && !opened {
 		if dir, ok := p.OtherThread(); ok {
 			return once(filepath.Join(dir, name))
 		}
@@ -81,18 +84,13 @@ func withMemory(p *process.Process, name string, do func(*os.File) error) error 
 }
 
 func (r *Reader) readFile(p *process.Process, f *os.File, smaps bool, fn func(*VMA) error) error {
-	exact := exactNames{reader: r, process: p, file: f, smaps: smaps}
-	defer exact.close()
-	var stopped error
-	err := r.list.each(f, smaps, func(v *VMA) error {
-		if bytes.IndexByte(v.Name, '\\') >= 0 {
-			exact.fix(v)
-		}
-		stopped = fn(v)
-		return stopped
-	})
-	if stopped != nil {
-		return stopped
+	names := exactNames{reader: r, process: p, file: f, smaps: smaps}
+	defer names.close()
+	r.list.names = &names
+	err := r.list.each(f, smaps, fn)
+	r.list.names = nil
+	if r.list.stopped != nil {
+		return r.list.stopped
 	}
 	if err != nil {
 		return p.Wrap(f.Name(), err)
@@ -137,7 +135,7 @@ func (e *exactNames) close() {
 }
 
 func (e *exactNames) fix(v *VMA) {
-	if !bytes.Contains(v.Name, []byte(`\012`)) {
+	if bytes.IndexByte(v.Name, '\\') < 0 || !bytes.Contains(v.Name, []byte(`\012`)) {
 		return
 	}
 	if name, ok := e.queried(v); ok {

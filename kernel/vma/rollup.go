@@ -32,15 +32,15 @@ func (r *Reader) Rollup(p *process.Process) (sum Mem, err error) {
 
 // parseRollup parses a header and the fields below it.
 func parseRollup(text []byte) (Mem, error) {
-	header, fields, ok := bytes.Cut(text, []byte{'\n'})
-	if !ok || !bytes.HasSuffix(text, []byte{'\n'}) {
+	if !bytes.HasSuffix(text, []byte{'\n'}) {
 		return Mem{}, fmt.Errorf("%w: cut off", process.ErrMalformed)
 	}
 	var v VMA
-	if err := parseHeader(header, &v); err != nil {
-		return Mem{}, err
+	n, problem := parseHeader(text, &v)
+	if problem != "" {
+		return Mem{}, malformed(text, problem)
 	}
-	for line := range bytes.Lines(fields) {
+	for line := range bytes.Lines(text[n+1:]) {
 		if err := parseField(line[:len(line)-1], &v); err != nil {
 			return Mem{}, err
 		}
