@@ -113,8 +113,10 @@ func TestOffenders(t *testing.T) {
 			if len(found) == 0 {
 				t.Fatalf("rule %s does not name it; it says:\n%s", spec.Rule, said(report, spec.Rule))
 			}
-			if o.Report.Start != 0 && found[0].Subject.Kind == guarantee.KindProcess && strings.HasSuffix(found[0].Observation.Source, "smaps") && len(inRegion(found, o)) == 0 {
-				t.Errorf("the mapping %s-%s is not among the lines that prove it: %q", o.Report.Start, o.Report.End, found[0].Observation.Raw)
+			first := found[0].Observation
+			shown := len(first.Raw) == first.Total // else the mapping may be among those that are only counted
+			if o.Report.Start != 0 && strings.HasSuffix(first.Source, "smaps") && shown && len(inRegion(found, o)) == 0 {
+				t.Errorf("the mapping %s-%s is not among the lines that prove it: %q", o.Report.Start, o.Report.End, first.Raw)
 			}
 			for _, v := range found {
 				if v.Requirement != spec.Requirement {

@@ -40,13 +40,13 @@ func realPrograms() []realProgram {
 }
 
 func lookAny(names ...string) func() (string, error) {
-	return func() (path string, err error) {
+	return func() (string, error) {
 		for _, name := range names {
-			if path, err = exec.LookPath(name); err == nil {
+			if path, err := exec.LookPath(name); err == nil {
 				return path, nil
 			}
 		}
-		return "", err
+		return "", fmt.Errorf("%s is not installed", names[0])
 	}
 }
 
