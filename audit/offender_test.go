@@ -110,6 +110,9 @@ func TestOffenders(t *testing.T) {
 			o := offendertest.Start(t, spec.Name)
 			report := auditOf(t, all, o, spec.Declared)
 			found := findings(report, o, spec.Rule)
+			if len(found) == 0 && os.Geteuid() != 0 && spec.Rule == "declared-pages-shared" && undecided(report, o, spec.Rule) {
+				t.Skip("page frames, and who shares an address space, are for root to see: it says unknown")
+			}
 			if len(found) == 0 {
 				t.Fatalf("rule %s does not name it; it says:\n%s", spec.Rule, said(report, spec.Rule))
 			}
@@ -122,7 +125,7 @@ func TestOffenders(t *testing.T) {
 				if v.Requirement != spec.Requirement {
 					t.Errorf("requirement %s, want %s", v.Requirement, spec.Requirement)
 				}
-				if v.Message == "" || v.Remedy == "" || v.Control.Status != guarantee.ControlPassed {
+				if v.Message == "" || v.Remedy == "" || v.Control.Status == guarantee.ControlFailed || os.Geteuid() == 0 && v.Control.Status != guarantee.ControlPassed {
 					t.Errorf("message %q, remedy %q, control %+v", v.Message, v.Remedy, v.Control)
 				}
 			}
@@ -151,6 +154,20 @@ func TestOffenders(t *testing.T) {
 			})
 		}
 	}
+}
+
+// undecided reports whether a rule says unknown of all processes of o, and nothing else.
+func undecided(r *guarantee.Report, o *offendertest.Offender, rule string) bool {
+	unknown := 0
+	for _, v := range r.Verdicts {
+		if v.Rule == rule && slices.Contains(o.PIDs, v.Subject.PID) {
+			if v.Status != guarantee.Unknown {
+				return false
+			}
+			unknown++
+		}
+	}
+	return unknown > 0
 }
 
 // said returns all verdicts of a rule, for messages.
