@@ -189,7 +189,7 @@ func (c *collector) readPinned(r *vma.Reader, s *subject) (changed bool, err err
 		return false, err
 	}
 	_, lives := s.process.OtherThread()
-	return lives || !after.Zombie(), err
+	return lives || !after.Zombie() && !after.Exiting, err
 }
 
 // readIdentity reads what rules ask of a process besides [process.Info].

@@ -24,6 +24,8 @@ type Info struct {
 	// StackStart is where its stack begins; with Exe it tells whether the process has
 	// executed a program since. 0 where that is hidden.
 	StackStart uint64
+	// Exiting: its first thread is ending, and may have given up its memory already.
+	Exiting bool
 	// KernelThread: it has no address space of its own and never had one.
 	KernelThread bool
 	UID, EUID    uint32
@@ -160,7 +162,11 @@ func (p *Process) parse(name string, parse func([]byte) error) error {
 	return nil
 }
 
-const pfKthread = 0x00200000 // PF_KTHREAD, include/linux/sched.h
+// Flags of a task: include/linux/sched.h.
+const (
+	pfExiting = 0x00000004 // PF_EXITING
+	pfKthread = 0x00200000 // PF_KTHREAD
+)
 
 // parseStat parses /proc/PID/stat. The command name may hold anything, also spaces
 // and parentheses: it ends at the last one.
@@ -193,6 +199,7 @@ func (i *Info) parseStat(b []byte) error {
 	i.Comm = string(b[open+1 : last])
 	i.State = fields[0][0]
 	i.KernelThread = flags&pfKthread != 0
+	i.Exiting = flags&pfExiting != 0
 	return nil
 }
 
