@@ -80,7 +80,10 @@ func (a *auditor) judgeEach(kind rules.Subject, subjects []*subject, each func(*
 		}
 		result := rules.Result{Status: guarantee.Holds, Message: fmt.Sprintf("%d were found in all processes that were seen, none breaks it", looked)}
 		if missed != "" {
-			result = rules.Result{Status: guarantee.Unknown, Message: fmt.Sprintf("%d were found that break it or are in doubt, and there may be more: %s", decided, missed)}
+			result = rules.Result{Status: guarantee.Unknown, Message: "there may be more than was found: " + missed}
+			if decided == 0 {
+				result.Message = "none was found, but " + missed
+			}
 		}
 		verdicts = append(verdicts, a.verdict(r, a.hostSubject(), window, a.controls.join, result, guarantee.Observation{Source: source, Total: looked}))
 	}
