@@ -52,7 +52,7 @@ cross: ## build everything for arm64, the tests too
 	GOARCH=arm64 $(GO) vet ./...
 
 FUZZTIME ?= 10s
-fuzz: ## fuzz every parser for FUZZTIME each
+fuzz: ## fuzz every parser for FUZZTIME each: a time, or a number such as 5000x
 	@for package in $$($(GO) list ./...); do \
 		for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz'); do \
 			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
