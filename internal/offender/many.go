@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/safevma/safevma/internal/sys"
 )
@@ -13,6 +14,9 @@ import (
 // An offender takes about 250 bytes of kernel memory a mapping. Where the limit on
 // mappings is so high that reaching it costs more than 64 MiB, it is not reached.
 const mostVMAs = 262144
+
+// mapsToSpare is what a Go program may map besides while it runs.
+const mapsToSpare = 1000
 
 func manyVMAs(r *run) error {
 	limit, err := maxMapCount()
@@ -52,6 +56,14 @@ func maxMapCount() (int, error) {
 func (r *run) mixed(n, executable int) ([]byte, error) {
 	if n < 1 || n > 1<<30 || executable < 0 || executable > (n+1)/2 {
 		return nil, fmt.Errorf("%w: at least one mapping, at most 2^30, and at most every second executable", errUsage)
+	}
+	limit, err := maxMapCount()
+	if err != nil {
+		return nil, err
+	}
+	// Trying would use up what the Go runtime needs to go on.
+	if own, err := ownMappings(); err != nil || n > limit-own-mapsToSpare {
+		return nil, cannot(fmt.Sprintf("make %d mappings", n), fmt.Errorf("vm.max_map_count is %d, and %d are used; %w", limit, own, errors.Join(syscall.ENOMEM, err)))
 	}
 	// A page on each side keeps the first and last from merging with what is there.
 	all, err := r.keep(n+2, sys.ProtNone, sys.MapPrivate|sys.MapAnonymous|sys.MapNoreserve, nil)
