@@ -21,9 +21,9 @@ const module = "github.com/safevma/safevma/"
 // alone. A name that ends in a slash stands for all below it that is not named.
 var floors = [][]string{
 	{"internal/sys", "guarantee"},
-	{"kernel/process"},
-	{"kernel/"},
-	{"rules"},
+	{"kernel/process", "pmem/medium", "lab/debian", "lab/image", "lab/machine", "lab/wire"},
+	{"kernel/", "pmem/crash", "lab/feature", "lab/guest", "lab/vm"},
+	{"rules", "pmem/model", "pmem/crash/", "lab"},
 	{"audit/manifest"},
 	{"audit"},
 	{"internal/term"},
