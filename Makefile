@@ -19,6 +19,12 @@ build: $(BIN) ## build the static binary
 $(BIN):
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/safevma
 
+LAB := bin/safevma-lab
+
+.PHONY: lab-build
+lab-build: ## build the lab's runner, which is also the init of its machines
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w' -o $(LAB) ./cmd/safevma-lab
+
 run: build ## build, and audit this host: findings are the result, not a failure
 	@$(BIN) audit || case $$? in 1|3) ;; *) exit 1 ;; esac
 

@@ -1,0 +1,159 @@
+package vm
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/safevma/safevma/internal/sys"
+	"github.com/safevma/safevma/lab/wire"
+)
+
+// A saved state is a folder with the memory of a machine that has booted and waits, the
+// state of its devices, and the key that says what it was made from. A machine that goes
+// on from it maps the memory privately, so the state stays as it is.
+//
+// It is taken before the guest has seen any disk or NVDIMM, so those may differ each time.
+const (
+	keyFile    = "key"
+	deviceFile = "devices"
+)
+
+// maxStates is how many saved states are kept; each is a few hundred megabytes.
+const maxStates = 10
+
+// key says all that a state depends on.
+func (p *plan) key() string {
+	return strings.Join([]string{"state 3", p.version, p.kernel.Identity(), p.initHash,
+		strings.Join(p.commandLine("kernel", "initrd", make([]string, p.NUMANodes), true), " ")}, "\n")
+}
+
+func (p *plan) stateDir() string {
+	sum := sha256.Sum256([]byte(p.name(p.kernel.Release)))
+	return filepath.Join(p.lab.Dir, "states", p.kernel.Release+"-"+hex.EncodeToString(sum[:6]))
+}
+
+// resume starts a machine from its saved state, which is made where it is missing or was
+// made from other things.
+func (p *plan) resume(ctx context.Context) (*Machine, error) {
+	dir := p.stateDir()
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return nil, err
+	}
+	unlock, err := sys.LockFile(dir + ".lock")
+	if err != nil {
+		return nil, err
+	}
+	defer unlock() // QEMU has its files open by then
+	if key, err := os.ReadFile(filepath.Join(dir, keyFile)); err != nil || string(key) != p.key() {
+		if err := p.save(ctx, dir); err != nil {
+			return nil, fmt.Errorf("making a saved state: %w", err)
+		}
+	}
+	now := time.Now()
+	_ = os.Chtimes(filepath.Join(dir, keyFile), now, now) // for prune alone
+	return p.load(ctx, dir)
+}
+
+func (p *plan) ramFiles(dir string) []string {
+	files := make([]string, p.NUMANodes)
+	for i := range files {
+		files[i] = filepath.Join(dir, fmt.Sprintf("memory%d", i))
+	}
+	return files
+}
+
+// save boots a machine and keeps it as it waits.
+func (p *plan) save(ctx context.Context, dir string) error {
+	p.lab.say("booting kernel %s once, to save its state", p.kernel.Release)
+	if err := errors.Join(p.prune(), os.RemoveAll(dir), os.MkdirAll(dir, 0o755)); err != nil {
+		return err
+	}
+	m, err := p.boot(ctx, p.ramFiles(dir))
+	if err != nil {
+		return err
+	}
+	defer m.Cut()
+	qmp, err := openMonitor(m.process.monitor, Patience)
+	if err != nil {
+		return m.explain(err)
+	}
+	if err := qmp.do("stop", nil, nil); err != nil {
+		return m.explain(err)
+	}
+	if err := qmp.migrate("migrate", "exec:cat > "+quote(filepath.Join(dir, deviceFile)), Patience); err != nil {
+		return m.explain(err)
+	}
+	return writeWhole(filepath.Join(dir, keyFile), []byte(p.key()))
+}
+
+// load starts a machine that goes on from a state.
+func (p *plan) load(ctx context.Context, dir string) (*Machine, error) {
+	m, err := p.launch(ctx, p.ramFiles(dir), false, "-incoming", "defer")
+	if err != nil {
+		return nil, err
+	}
+	qmp, err := openMonitor(m.process.monitor, Patience)
+	if err == nil {
+		err = qmp.migrate("migrate-incoming", "exec:cat "+quote(filepath.Join(dir, deviceFile)), Patience)
+	}
+	if err == nil {
+		err = qmp.do("cont", nil, nil)
+	}
+	if err != nil {
+		err = m.explain(fmt.Errorf("going on from a saved state: %w", err))
+		m.Cut()
+		return nil, err
+	}
+	m.Resumed = true
+	return m, nil
+}
+
+// quote quotes a path for the shell that QEMU runs.
+func quote(path string) string { return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'" }
+
+// prune removes the states that were not used for longest.
+func (p *plan) prune() error {
+	keys, err := filepath.Glob(filepath.Join(p.lab.Dir, "states", "*", keyFile))
+	if err != nil {
+		return err
+	}
+	used := map[string]time.Time{}
+	for _, key := range keys {
+		if info, err := os.Stat(key); err == nil {
+			used[filepath.Dir(key)] = info.ModTime()
+		}
+	}
+	delete(used, p.stateDir())
+	dirs := make([]string, 0, len(used))
+	for dir := range used {
+		dirs = append(dirs, dir)
+	}
+	slices.SortFunc(dirs, func(a, b string) int { return used[b].Compare(used[a]) })
+	for _, dir := range dirs[min(len(dirs), maxStates-1):] {
+		unlock, err := sys.LockFile(dir + ".lock")
+		if err != nil {
+			return err
+		}
+		err = os.RemoveAll(dir)
+		unlock()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hello waits for the guest's greeting, which a resumed one has sent long ago.
+func (m *Machine) hello() (wire.Greeting, error) {
+	var g wire.Greeting
+	err := m.expect(wire.Hello, &g)
+	return g, err
+}
