@@ -38,6 +38,9 @@ func (f *execFlags) job(args []string) (vm.Job, error) {
 	if err := checkSize(send); err != nil {
 		return vm.Job{}, err
 	}
+	if err := vm.CheckProgram(program, f.Arch); err != nil {
+		return vm.Job{}, err
+	}
 	bring, err := brought(args[1:], f.bring, dir)
 	if err != nil {
 		return vm.Job{}, err
@@ -46,7 +49,12 @@ func (f *execFlags) job(args []string) (vm.Job, error) {
 		Job: wire.Job{Path: program, Args: args[1:], Dir: dir, Env: environment(os.Environ(), f.user, dir),
 			UID: f.user, GID: f.user, Bring: bring},
 		Files: func(a *tar.Writer) error {
-			for _, path := range append(slices.Clone(send), program) {
+			// A folder that is brought back is there before: programs write to it.
+			folders := slices.DeleteFunc(slices.Clone(bring), func(path string) bool {
+				info, err := os.Stat(path)
+				return err != nil || !info.IsDir()
+			})
+			for _, path := range slices.Concat(send, []string{program}, folders) {
 				if err := wire.Pack(a, path, leftOut); err != nil {
 					return err
 				}

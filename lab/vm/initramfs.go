@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"debug/elf"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/safevma/safevma/lab/debian"
@@ -42,23 +41,21 @@ func initramfs(kernel *debian.Kernel, init []byte) ([]byte, error) {
 	return b.Bytes(), a.Close()
 }
 
-// readInit reads the program that becomes the init, and checks that it can.
-func readInit(path, arch string) ([]byte, error) {
-	program, err := os.ReadFile(path)
+// CheckProgram says why a program can't run in a guest: there are no libraries, and it
+// must be for the guest's architecture.
+func CheckProgram(path, arch string) error {
+	file, err := elf.Open(path)
 	if err != nil {
-		return nil, err
+		return fmt.Errorf("%s: %w", path, err)
 	}
-	file, err := elf.NewFile(bytes.NewReader(program))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
+	defer file.Close()
 	if want := map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64}[arch]; file.Machine != want {
-		return nil, fmt.Errorf("%s is for %v: the guest needs an init for %s", path, file.Machine, arch)
+		return fmt.Errorf("%s is for %v, and the guest for %s: build it with GOARCH=%s", path, file.Machine, arch, arch)
 	}
 	for _, p := range file.Progs {
 		if p.Type == elf.PT_INTERP {
-			return nil, fmt.Errorf("%s is linked dynamically, and the guest has no libraries: build it with CGO_ENABLED=0", path)
+			return fmt.Errorf("%s is linked dynamically, and the guest has no libraries: build it with CGO_ENABLED=0, or for -race with -ldflags '-linkmode external -extldflags \"-static\"'", path)
 		}
 	}
-	return program, nil
+	return nil
 }

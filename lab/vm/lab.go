@@ -68,7 +68,10 @@ func (l *Lab) plan(ctx context.Context, c Config) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	if p.init, err = readInit(path, c.Arch); err != nil {
+	if err := CheckProgram(path, c.Arch); err != nil {
+		return nil, err
+	}
+	if p.init, err = os.ReadFile(path); err != nil {
 		return nil, err
 	}
 	sum := sha256.Sum256(p.init)
