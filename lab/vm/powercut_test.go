@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -11,7 +12,13 @@ import (
 	"github.com/safevma/safevma/lab/vm"
 )
 
-const cuts = 20
+// cuts is how often the power is cut.
+func cuts() int {
+	if testing.Short() {
+		return 3
+	}
+	return 20
+}
 
 // After a power cut, what was synced to a disk is there, and what was not is lost. The
 // second half is the control: if nothing is ever lost, no test of durability can fail
@@ -26,9 +33,9 @@ func TestPowerCutOnDisk(t *testing.T) {
 			}
 			config := vm.Config{Disks: []vm.Storage{{Kind: fs, Path: disk}}}
 			kept, lost := cutRepeatedly(t, lab, config, "durable", "/lab/disk0")
-			t.Logf("%s: %d power cuts: %d synced files kept, %d files that were not synced lost", fs, cuts, kept, lost)
-			if kept != cuts {
-				t.Errorf("%d of %d synced files are there and whole", kept, cuts)
+			t.Logf("%s: %d power cuts: %d synced files kept, %d files that were not synced lost", fs, cuts(), kept, lost)
+			if kept != cuts() {
+				t.Errorf("%d of %d synced files are there and whole", kept, cuts())
 			}
 			if lost == 0 {
 				t.Error("nothing that was not synced was lost: these cuts prove nothing")
@@ -48,9 +55,9 @@ func TestPowerCutOnDAX(t *testing.T) {
 	}
 	config := vm.Config{NVDIMMs: []vm.Storage{{Kind: "ext4", Path: nvdimm}}}
 	kept, lost := cutRepeatedly(t, lab, config, "dax", "/lab/nvdimm0")
-	t.Logf("%d power cuts: %d files of MAP_SYNC mappings kept, %d of ordinary ones lost", cuts, kept, lost)
-	if kept != cuts {
-		t.Errorf("%d of %d files of MAP_SYNC mappings are there and whole", kept, cuts)
+	t.Logf("%d power cuts: %d files of MAP_SYNC mappings kept, %d of ordinary ones lost", cuts(), kept, lost)
+	if kept != cuts() {
+		t.Errorf("%d of %d files of MAP_SYNC mappings are there and whole", kept, cuts())
 	}
 	if lost == 0 {
 		t.Error("no file of an ordinary mapping was lost: these cuts prove nothing")
@@ -62,8 +69,8 @@ func TestPowerCutOnDAX(t *testing.T) {
 // the others were lost. The last cut is looked at by a machine that boots afresh.
 func cutRepeatedly(t *testing.T, lab *vm.Lab, config vm.Config, verb, dir string) (kept, lost int) {
 	t.Helper()
-	inside := labtest.Build(t, program)
-	for i := range cuts {
+	inside, n := labtest.Build(t, program), cuts()
+	for i := range n {
 		m := labtest.Start(t, lab, config)
 		job, out := labtest.Job(inside, verb, dir, fmt.Sprint(i))
 		job.Mark = func(string) { m.Cut() }
@@ -71,25 +78,16 @@ func cutRepeatedly(t *testing.T, lab *vm.Lab, config vm.Config, verb, dir string
 			t.Fatalf("cut %d: %v\n%s", i, err, out)
 		}
 		again := config
-		again.Fresh = i == cuts-1
+		again.Fresh = i == n-1
 		m = labtest.Start(t, lab, again)
 		there := strings.Fields(labtest.Run(t, m, inside, "list", dir))
 		m.Cut()
-		if contains(there, fmt.Sprintf("synced-%d", i)) {
+		if slices.Contains(there, fmt.Sprintf("synced-%d", i)) {
 			kept++
 		}
-		if !contains(there, fmt.Sprintf("unsynced-%d", i)) {
+		if !slices.Contains(there, fmt.Sprintf("unsynced-%d", i)) {
 			lost++
 		}
 	}
 	return kept, lost
-}
-
-func contains(list []string, name string) bool {
-	for _, entry := range list {
-		if entry == name {
-			return true
-		}
-	}
-	return false
 }

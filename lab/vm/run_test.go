@@ -80,7 +80,7 @@ func TestSignalReachesTheProgram(t *testing.T) {
 	job.Stdout = writer(func(b []byte) (int, error) { close(hanging); return len(b), nil })
 	go func() { <-hanging; _ = m.Signal(syscall.SIGQUIT) }()
 	answer, err := m.Run(t.Context(), job)
-	if answer.Code != 2 || err != nil || !strings.Contains(out.String(), "goroutine 1") {
+	if answer.Code != 2 || err != nil || !strings.Contains(out.String(), "SIGQUIT: quit") {
 		t.Errorf("SIGQUIT: %+v, %v\n%s", answer, err, out)
 	}
 }

@@ -29,16 +29,16 @@ var verbs = map[string]func([]string){
 		n, err := strconv.Atoi(args[0])
 		check(err)
 		check(syscall.Kill(os.Getpid(), syscall.Signal(n)))
-		select {}
+		wait()
 	},
 	"panic": func([]string) { // of the kernel
 		check(os.WriteFile("/proc/sys/kernel/sysrq", []byte("1"), 0))
 		check(os.WriteFile("/proc/sysrq-trigger", []byte("c"), 0))
-		select {}
+		wait()
 	},
 	"hang": func([]string) {
 		fmt.Println("hanging")
-		select {}
+		wait()
 	},
 	"endless": func(args []string) { // output
 		if args[0] == "deaf" {
@@ -82,6 +82,13 @@ var verbs = map[string]func([]string){
 	"list":    func(args []string) { list(args[0]) },
 }
 
+// wait waits for ever. An empty select would be found to be a deadlock.
+func wait() {
+	for {
+		time.Sleep(time.Hour)
+	}
+}
+
 // mark tells the host side.
 func mark(text string) {
 	file, err := os.OpenFile(os.Getenv("SAFEVMA_LAB_MARK"), os.O_WRONLY, 0)
@@ -108,7 +115,7 @@ func durable(dir, name string) {
 	write("synced-"+name, true)
 	write("unsynced-"+name, false)
 	mark("cut")
-	select {}
+	wait()
 }
 
 // dax writes one file through a MAP_SYNC mapping and one through an ordinary shared one,
@@ -127,7 +134,7 @@ func dax(dir, name string) {
 	write("synced-"+name, mapSharedValidate|mapSync)
 	write("unsynced-"+name, syscall.MAP_SHARED)
 	mark("cut")
-	select {}
+	wait()
 }
 
 // list prints the files of a folder that are whole.
