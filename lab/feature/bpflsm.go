@@ -86,6 +86,9 @@ func refuseThread(pid, tid int) asm.Instructions {
 // probeBPFLSMEnforce has a program refuse mprotect to the calling thread. The controls
 // are the same call before, after the program is detached, and from another thread.
 func probeBPFLSMEnforce() Result {
+	if r := probeBPFLSMLoad(); r.Answer != Present {
+		return r
+	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	page, err := ownPages(1)
@@ -98,7 +101,7 @@ func probeBPFLSMEnforce() Result {
 	}
 	program, err := loadLSM(refuseThread(os.Getpid(), syscall.Gettid()))
 	if err != nil {
-		return absentIf("loading an LSM program", err, "mprotect before: ok", syscall.EPERM, syscall.EINVAL, syscall.ENOTSUP)
+		return unknown("loading an LSM program", err)
 	}
 	defer program.Close()
 	attached, err := link.AttachLSM(link.LSMOptions{Program: program})

@@ -95,9 +95,41 @@ func probeDAMON(operations string, region func() (start, end uint64, err error))
 	if errors.Is(err, fs.ErrNotExist) {
 		return missing(damonDir, err, control)
 	}
-	if err != nil || count != "0" {
-		return unknown("nr_kdamonds "+count+": somebody else's", err)
+	if err != nil {
+		return unknown("nr_kdamonds", err)
 	}
+	if count != "0" {
+		return unknown("nr_kdamonds is "+count+": somebody else uses DAMON", nil)
+	}
+	back, err := switchOffDAMONStat()
+	if err != nil {
+		return unknown("switching damon_stat off", err)
+	}
+	r := startDAMON(operations, region)
+	if err := back(); err != nil {
+		return unknown("switching damon_stat on again", err)
+	}
+	return r
+}
+
+// switchOffDAMONStat stops the kdamond that a kernel may run for its own statistics
+// (Documentation/admin-guide/mm/damon/stat.rst): beside it no other may start (EBUSY).
+// The function it returns starts it again.
+func switchOffDAMONStat() (back func() error, err error) {
+	const enabled = "/sys/module/damon_stat/parameters/enabled"
+	text, err := readLine(enabled)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return func() error { return nil }, nil
+	case err != nil:
+		return nil, err
+	case text == "N":
+		return func() error { return nil }, nil
+	}
+	return func() error { return os.WriteFile(enabled, []byte(text), 0) }, os.WriteFile(enabled, []byte("N"), 0)
+}
+
+func startDAMON(operations string, region func() (start, end uint64, err error)) Result {
 	d := kdamond{dir: filepath.Join(damonDir, "0")}
 	defer d.remove()
 	if r, ok := d.make(operations, region); !ok {

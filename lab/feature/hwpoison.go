@@ -46,8 +46,8 @@ func probeHwpoison() Result {
 	}
 	touch := faulted(func() { read(bad) })
 	var kept byte
-	if fault := faulted(func() { kept = read(good) }); fault != nil || kept != 7 {
-		return noControl(fmt.Sprintf("the page beside it has %d", kept), fault)
+	if f := faulted(func() { kept = read(good) }); f != nil || kept != 7 {
+		return noControl(fmt.Sprintf("reading the page beside it: %d, %v", kept, f), nil)
 	}
 	after, err := corruptedMemory()
 	if err != nil {
@@ -55,7 +55,7 @@ func probeHwpoison() Result {
 	}
 	observed := fmt.Sprintf("in madvise: %v; touching the page: %v; HardwareCorrupted %s, then %s", call, touch, before, after)
 	const control = "the page beside it is read as it was"
-	if touch == nil || before == after {
+	if !touch.in(bad) || before == after {
 		return absent(observed, control)
 	}
 	return present(observed, control)

@@ -18,13 +18,39 @@ func ownPages(n int) ([]byte, error) {
 	return sys.Mmap(n*os.Getpagesize(), readWrite, sys.MapPrivate|sys.MapAnonymous, -1, 0)
 }
 
+// fault is a signal that an access to memory raised.
+type fault struct {
+	addr uint64
+	text string
+}
+
+func (f *fault) String() string {
+	switch {
+	case f == nil:
+		return "no fault"
+	case f.addr == 0:
+		return "fault: " + f.text
+	}
+	return fmt.Sprintf("fault at %#x", f.addr)
+}
+
+// in reports whether the fault is one of b.
+func (f *fault) in(b []byte) bool {
+	return f != nil && f.addr >= sys.Addr(b) && f.addr < sys.Addr(b)+uint64(len(b))
+}
+
 // faulted does something that may touch memory which can't be accessed, and returns
 // the fault: nil where there was none.
-func faulted(touch func()) (fault error) {
+func faulted(touch func()) (f *fault) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
-		if r := recover(); r != nil {
-			fault = fmt.Errorf("fault: %v", r)
+		r := recover()
+		if r == nil {
+			return
+		}
+		f = &fault{text: fmt.Sprint(r)}
+		if at, ok := r.(interface{ Addr() uintptr }); ok { // see debug.SetPanicOnFault
+			f.addr = uint64(at.Addr())
 		}
 	}()
 	touch()

@@ -19,15 +19,22 @@ func TestFaulted(t *testing.T) {
 		if err := sys.Mprotect(page, sys.ProtNone); err != nil {
 			t.Fatal(err)
 		}
-		if faulted(func() { read(page) }) == nil || faulted(func() { write(page, 2) }) == nil {
-			t.Error("a page without access was touched without a fault")
+		if f := faulted(func() { read(page) }); !f.in(page) {
+			t.Errorf("reading a page without access: %v", f)
+		}
+		if f := faulted(func() { write(page[len(page)-1:], 2) }); !f.in(page[len(page)-1:]) || f.in(page[:len(page)-1]) {
+			t.Errorf("writing the last byte of a page without access: %v", f)
 		}
 		if err := sys.Mprotect(page, readWrite); err != nil {
 			t.Fatal(err)
 		}
-		if fault := faulted(func() { write(page, 3) }); fault != nil || read(page) != 3 {
-			t.Errorf("an ordinary page: %v", fault)
+		if f := faulted(func() { write(page, 3) }); f != nil || f.in(page) || read(page) != 3 {
+			t.Errorf("an ordinary page: %v", f)
 		}
+	}
+	var none []byte
+	if f := faulted(func() { read(none) }); f == nil || f.in(page) {
+		t.Errorf("another panic: %v", f)
 	}
 }
 

@@ -35,8 +35,8 @@ func probePKU() Result {
 
 func tryPKRU(page []byte, given, open, writeDisabled uint32) Result {
 	sys.WritePKRU(open)
-	if fault := faulted(func() { write(page, 1) }); fault != nil {
-		return noControl("write with the key open", fault)
+	if f := faulted(func() { write(page, 1) }); f != nil {
+		return noControl("write with the key open: "+f.String(), nil)
 	}
 	sys.WritePKRU(writeDisabled)
 	reading := faulted(func() { read(page) })
@@ -53,8 +53,9 @@ func tryPKRU(page []byte, given, open, writeDisabled uint32) Result {
 		return noControl(fmt.Sprintf("PKRU %#x was %#x after the fault", writeDisabled, after), nil)
 	}
 	const control = "write with the key open, before and after: ok; read with write-disable: ok"
-	if writing == nil {
-		return absent("write with write-disable: ok", control)
+	observed := "write with write-disable: " + writing.String()
+	if !writing.in(page) {
+		return absent(observed, control)
 	}
-	return present("write with write-disable: "+writing.Error(), control)
+	return present(observed+", in the page", control)
 }

@@ -18,7 +18,8 @@ var psi = Feature{
 }
 
 // probePSI reads the pressure of memory, and sets a trigger. The window is one that the
-// superuser's privilege is not needed for. The control is a window that is too short.
+// superuser's privilege is not needed for. The control is more pressure than the window
+// has room for.
 func probePSI() Result {
 	const path = "/proc/pressure/memory"
 	text, err := os.ReadFile(path)
@@ -28,15 +29,15 @@ func probePSI() Result {
 	if !strings.HasPrefix(string(text), "some avg10=") {
 		return unknown(path+" is "+string(text), nil)
 	}
-	const short, good = "some 100000 400000\x00", "some 150000 2000000\x00"
-	if err := setTrigger(path, short); !errors.Is(err, syscall.EINVAL) {
-		return noControl("a trigger with a window of 0.4 s, want EINVAL", err)
+	const bad, good = "some 3000000 2000000\x00", "some 150000 2000000\x00" // microseconds: the pressure, the window
+	if err := setTrigger(path, bad); !errors.Is(err, syscall.EINVAL) {
+		return noControl("a trigger at 3 s of pressure in 2 s, want EINVAL", err)
 	}
 	if err := setTrigger(path, good); err != nil {
-		return unknown("a trigger with a window of 2 s", err)
+		return unknown("a trigger at 0.15 s of pressure in 2 s", err)
 	}
 	first, _, _ := strings.Cut(string(text), "\n")
-	return present("a trigger with a window of 2 s: ok; "+first, "a window of 0.4 s: EINVAL")
+	return present("a trigger at 0.15 s of pressure in 2 s: ok; "+first, "at 3 s of pressure in 2 s: EINVAL")
 }
 
 // setTrigger sets a trigger; it ends with the file.
