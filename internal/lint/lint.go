@@ -22,9 +22,9 @@ const module = "github.com/safevma/safevma/"
 var floors = [][]string{
 	{"internal/sys", "guarantee", "lab/machine"},
 	{"kernel/process", "pmem/medium", "lab/debian", "lab/image", "lab/wire"},
-	{"kernel/", "pmem/crash", "lab/feature", "lab/guest", "lab/vm"},
-	{"rules", "pmem/model", "pmem/crash/", "lab"},
-	{"audit/manifest"},
+	{"kernel/", "pmem/crash", "lab/guest", "lab/vm"},
+	{"rules", "pmem/model", "pmem/crash/", "lab/feature"},
+	{"audit/manifest", "lab"},
 	{"audit"},
 	{"internal/term"},
 	{"cmd/"},

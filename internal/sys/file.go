@@ -12,12 +12,13 @@ const AtFDCWD = unix.AT_FDCWD
 // Flags of [OpenAt]; O_CLOEXEC is always added.
 const (
 	ORdonly    = unix.O_RDONLY
+	ORdwr      = unix.O_RDWR
 	OPath      = unix.O_PATH
 	ODirectory = unix.O_DIRECTORY
 	ONofollow  = unix.O_NOFOLLOW
 )
 
-// OpenAt opens name below the directory dirfd for reading. The file is not known
+// OpenAt opens name below the directory dirfd. The file is not known
 // to the runtime's poller: it is for procfs and sysfs, which cannot be polled, and
 // saves the attempt.
 func OpenAt(dirfd int, name string, flags int) (*os.File, error) {
@@ -31,6 +32,16 @@ func OpenAt(dirfd int, name string, flags int) (*os.File, error) {
 		}
 		return os.NewFile(uintptr(fd), name), nil
 	}
+}
+
+// TempFile makes a file in a directory that has no name, and is gone when it is closed
+// (O_TMPFILE of open(2)). EOPNOTSUPP says that the file system can't.
+func TempFile(dir string) (*os.File, error) {
+	fd, err := unix.Open(dir, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return nil, &os.PathError{Op: "open(O_TMPFILE)", Path: dir, Err: err}
+	}
+	return os.NewFile(uintptr(fd), dir), nil
 }
 
 // ReadlinkAt returns the target of the link name below dirfd, however long.

@@ -20,6 +20,10 @@ const (
 	MapNoreserve = unix.MAP_NORESERVE
 	MapPopulate  = unix.MAP_POPULATE
 
+	// MapSharedValidate is MapShared, but refuses flags that the file can't keep.
+	MapSharedValidate = unix.MAP_SHARED_VALIDATE
+	MapSync           = unix.MAP_SYNC // with MapSharedValidate alone
+
 	MadvRandom     = unix.MADV_RANDOM
 	MadvSequential = unix.MADV_SEQUENTIAL
 	MadvDontdump   = unix.MADV_DONTDUMP
@@ -45,6 +49,16 @@ func Munmap(b []byte) error { return memCall(unix.SYS_MUNMAP, b, 0) }
 
 // Mprotect changes the protection of mapped memory.
 func Mprotect(b []byte, prot int) error { return memCall(unix.SYS_MPROTECT, b, uintptr(prot)) }
+
+// PkeyMprotect is [Mprotect] that also gives the pages a protection key.
+func PkeyMprotect(b []byte, prot, key int) error {
+	_, _, errno := unix.Syscall6(unix.SYS_PKEY_MPROTECT, uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)),
+		uintptr(prot), uintptr(key), 0, 0)
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
 
 // Mlock locks memory. A return of nil is no evidence that it is resident.
 func Mlock(b []byte) error { return memCall(unix.SYS_MLOCK, b, 0) }

@@ -35,6 +35,7 @@ const (
 	MagicHugetlbfs = unix.HUGETLBFS_MAGIC
 	MagicSecretmem = unix.SECRETMEM_MAGIC
 	MagicProc      = unix.PROC_SUPER_MAGIC
+	MagicCgroup2   = unix.CGROUP2_SUPER_MAGIC
 )
 
 // MemfdCreate makes a memfd.

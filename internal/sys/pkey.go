@@ -6,8 +6,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// PkeyDisableAccess is the right of a protection key that lets nothing through.
-const PkeyDisableAccess = 0x1 // PKEY_DISABLE_ACCESS, include/uapi/asm-generic/mman-common.h
+// Rights of a protection key: include/uapi/asm-generic/mman-common.h.
+const (
+	PkeyDisableAccess = 0x1 // PKEY_DISABLE_ACCESS: nothing comes through
+	PkeyDisableWrite  = 0x2 // PKEY_DISABLE_WRITE: reads do
+)
 
 // PkeyAlloc takes a protection key with the given rights for the calling thread
 // (pkey_alloc(2), Linux 4.9). Where there are none the kernel says EINVAL or ENOSPC,
