@@ -84,7 +84,7 @@ It needs QEMU, and Debian's apt for kernels. See docs/lab.md.`,
 	}
 	root.PersistentFlags().StringVar(&labDir, "dir", "", "`folder` of kernels and saved states (default: safevma-lab in the user's cache)")
 	root.PersistentFlags().BoolVarP(&quiet, "quiet", "q", false, "say nothing of what takes long")
-	root.AddCommand(newExec(), newKernels())
+	root.AddCommand(newExec(), newKernels(), newFeatures(), newMatrix())
 	return root
 }
 
