@@ -31,10 +31,37 @@ run: build ## build, and audit this host: findings are the result, not a failure
 test: ## run all tests; one that lacks something skips, and says what
 	$(GO) test ./...
 
-deps: ## install what some tests use beyond Go: real programs to audit, a C compiler for the race detector (Debian, as root)
+INSTALL := DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends
+
+deps: lab-deps ## install what some tests use beyond Go: real programs to audit, a C compiler for the race detector, the lab's emulators (Debian, as root)
+	$(INSTALL) gcc libc6-dev python3 python3-yaml nodejs default-jdk-headless postgresql chromium cpio
+
+.PHONY: lab-deps lab lab-kernels lab-test lab-matrix
+lab-deps: ## install what the lab uses: QEMU, and what makes file systems (Debian, as root)
 	apt-get update -qq
-	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-		gcc libc6-dev python3 python3-yaml nodejs default-jdk-headless postgresql chromium
+	$(INSTALL) qemu-system-x86 qemu-system-arm ipxe-qemu e2fsprogs xfsprogs
+
+KERNELS ?= 6.1 6.12 6.18 newest
+lab-kernels: lab-build ## fetch kernels for the lab, or newer ones: KERNELS="6.1 newest"
+	$(LAB) kernels --fetch $(KERNELS)
+	$(LAB) kernels --fetch --arch arm64 6.12
+
+KERNEL ?= newest
+PKG ?= ./lab/...
+LABFLAGS ?= --nvdimm ext4 --disk ext4
+TESTFLAGS ?= -v
+lab: lab-build ## run tests inside: PKG=./kernel/vma KERNEL=6.12 LABFLAGS="--disk xfs" TESTFLAGS="-run X"
+	CGO_ENABLED=0 $(GO) test -count=1 -exec '$(CURDIR)/$(LAB) exec --kernel $(KERNEL) $(LABFLAGS)' $(TESTFLAGS) $(PKG)
+
+INSIDE := ./lab ./lab/feature ./internal/sys ./kernel/...
+lab-test: lab-build ## run the tests of what talks to kernels inside: on 6.1, 6.12, the newest, and on arm64
+	for kernel in 6.1 6.12 newest; do \
+		CGO_ENABLED=0 $(GO) test -count=1 -exec "$(CURDIR)/$(LAB) exec --kernel $$kernel --nvdimm ext4 --disk ext4 --numa 2 --persistence cpu" $(INSIDE) || exit 1; \
+	done
+	CGO_ENABLED=0 GOARCH=arm64 $(GO) test -count=1 -exec '$(CURDIR)/$(LAB) exec --kernel 6.12 --arch arm64 --numa 2' $(INSIDE)
+
+lab-matrix: lab-build ## make docs/lab-matrix.md anew: what each kernel can do
+	$(LAB) matrix > docs/lab-matrix.md
 
 generate: build ## make the generated files anew
 	$(BIN) guarantees --output markdown > docs/guarantees.md
@@ -50,8 +77,8 @@ fmt:
 vet:
 	$(GO) vet ./...
 
-race: ## run all tests under the race detector (needs a C compiler)
-	CGO_ENABLED=1 $(GO) test -race ./...
+race: ## run all tests, long ones shortened, under the race detector (needs a C compiler)
+	CGO_ENABLED=1 $(GO) test -race -short ./...
 
 cross: ## build everything for arm64, the tests too
 	GOARCH=arm64 $(GO) build ./...

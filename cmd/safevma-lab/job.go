@@ -187,7 +187,10 @@ func brought(args, more []string, dir string) ([]string, error) {
 func timeLimit(args []string) time.Duration {
 	for _, arg := range args {
 		if value, ok := strings.CutPrefix(strings.TrimLeft(arg, "-"), "test.timeout="); ok {
-			if d, err := time.ParseDuration(value); err == nil && d > 0 {
+			switch d, err := time.ParseDuration(value); {
+			case err == nil && d == 0: // go test's word for no limit
+				return 24 * time.Hour
+			case err == nil && d > 0:
 				return d + 50*time.Second
 			}
 		}

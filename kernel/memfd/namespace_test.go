@@ -204,7 +204,9 @@ func TestHelperFails(t *testing.T) {
 	if err := inside(long, "/proc/self/exe", rolePrefix+"babble"); err == nil || errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("never stops talking: %v", err)
 	}
-	if err := inside(long, "/bin/true"); !errors.Is(err, process.ErrMalformed) {
+	if err := inside(long, "/bin/true"); errors.Is(err, os.ErrNotExist) {
+		t.Log("no /bin/true here, so nothing that says nothing")
+	} else if !errors.Is(err, process.ErrMalformed) {
 		t.Errorf("says nothing: %v", err)
 	}
 	if err := inside(long, "/no/such/helper"); !errors.Is(err, os.ErrNotExist) {
@@ -324,11 +326,15 @@ func TestHelperHasNothing(t *testing.T) {
 		t.Fatal("no answer is taken for one")
 	}
 	status := strings.NewReplacer(`\\`, `\`, `\t`, "\t", `\n`, "\n", `\"`, `"`).Replace(err.Error())
+	policy := memfd.NoexecPath
+	if _, err := os.Stat(policy); errors.Is(err, os.ErrNotExist) { // before Linux 6.3
+		policy = "/dev/null"
+	}
 	for _, line := range []string{
 		"CapInh:\t0000000000000000", "CapPrm:\t0000000000000000", "CapEff:\t0000000000000000", "CapAmb:\t0000000000000000",
 		"NoNewPrivs:\t1", "Groups:\t \n",
 		"Uid:\t4294967294\t4294967294\t4294967294\t4294967294\n", "Gid:\t4294967294\t4294967294\t4294967294\t4294967294\n",
-		"fd 0: /dev/null\n", "fd 1: pipe:", "fd 2: pipe:", "fd 3: " + memfd.NoexecPath, "environment: []",
+		"fd 0: /dev/null\n", "fd 1: pipe:", "fd 2: pipe:", "fd 3: " + policy, "environment: []",
 	} {
 		if !strings.Contains(status, line) {
 			t.Errorf("%q is not in %s", line, status)

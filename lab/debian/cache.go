@@ -53,19 +53,9 @@ func (k *Kernel) Module(name string) ([]byte, error) {
 	return os.ReadFile(filepath.Join(k.dir, "modules", name+".ko"))
 }
 
-// Config returns the kernel's configuration, by option: "y", "m" or a value.
-func (k *Kernel) Config() (map[string]string, error) {
-	text, err := os.ReadFile(filepath.Join(k.dir, configFile))
-	if err != nil {
-		return nil, err
-	}
-	options := map[string]string{}
-	for line := range strings.Lines(string(text)) {
-		if name, value, ok := strings.Cut(strings.TrimSpace(line), "="); ok && strings.HasPrefix(name, "CONFIG_") {
-			options[name] = value
-		}
-	}
-	return options, nil
+// ConfigText returns the configuration that the kernel was built with.
+func (k *Kernel) ConfigText() ([]byte, error) {
+	return os.ReadFile(filepath.Join(k.dir, configFile))
 }
 
 // Identity is a text that differs for kernels that differ.

@@ -3,9 +3,7 @@ package guest
 import (
 	"fmt"
 	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 
 	"github.com/safevma/safevma/internal/sys"
 	"github.com/safevma/safevma/lab/wire"
@@ -43,7 +41,6 @@ func Init() {
 }
 
 func run() error {
-	signal.Ignore(syscall.SIGPIPE, syscall.SIGHUP)
 	if err := mountAll(); err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/safevma/safevma/internal/sys"
@@ -109,18 +110,19 @@ func (g *guest) mount(device, target, fstype, options string) error {
 	return os.Chmod(target, 0o777) // tests may run as any user
 }
 
-// await waits until the kernel has made a device.
+// await waits until the kernel has made a device. Its node is there a little before it can
+// be opened: until then the kernel answers ENXIO.
 func await(device string) error {
 	for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
-		_, err := os.Stat(device)
+		file, err := os.Open(device)
 		if err == nil {
-			return nil
+			return file.Close()
 		}
-		if !errors.Is(err, fs.ErrNotExist) {
+		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENXIO) {
 			return err
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("%s did not appear within %v", device, patience)
+			return fmt.Errorf("%w, within %v", err, patience)
 		}
 	}
 }

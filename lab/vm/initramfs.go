@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"debug/elf"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/safevma/safevma/lab/debian"
@@ -20,16 +21,21 @@ const (
 
 // initramfs makes the first root of a guest: the init and its modules.
 func initramfs(kernel *debian.Kernel, init []byte) ([]byte, error) {
-	early := debian.Order(kernel.Depends, append(append([]string{}, debian.BootModules...), debian.FileModules...))
-	all := debian.Order(kernel.Depends, append(append([]string{}, debian.BootModules...), append(append([]string{}, debian.FileModules...), debian.DeviceModules...)...))
-	late := all[len(early):]
+	config, err := kernel.ConfigText()
+	if err != nil {
+		return nil, err
+	}
+	all := debian.Order(kernel.Depends, debian.Wanted())
+	early := debian.Order(kernel.Depends, slices.Concat(debian.BootModules, debian.FileModules))
+	late := all[len(early):] // Wanted begins with the early ones
 	var b bytes.Buffer
 	a := image.NewArchive(&b)
-	for _, dir := range []string{"dev", "proc", "sys", "run", "tmp", "lab", moduleDir} {
+	for _, dir := range []string{"dev", "proc", "sys", "run", "tmp", "boot", "lab", moduleDir} {
 		a.Directory(dir)
 	}
 	a.Character("dev/console", 5, 1)
 	a.File("init", 0o755, init)
+	a.File("boot/config-"+kernel.Release, 0o644, config) // where Debian has it
 	a.File(moduleList, 0o644, []byte(strings.Join(early, "\n")+"\n\n"+strings.Join(late, "\n")+"\n"))
 	for _, name := range all {
 		module, err := kernel.Module(name)

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -107,16 +108,25 @@ func (p *plan) initrd() (string, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return "", err
 	}
-	p.forgetOlder()
-	return path, writeWhole(path, content)
+	if err := writeWhole(path, content); err != nil {
+		return "", err
+	}
+	return path, p.forgetOlder(path)
 }
 
-// forgetOlder removes first roots of this kernel with other inits.
-func (p *plan) forgetOlder() {
-	old, _ := filepath.Glob(filepath.Join(p.lab.Dir, "initramfs", p.kernel.Release+"-*"))
-	for _, path := range old {
-		_ = os.Remove(path) // whoever uses it has it open, or makes it again
+// forgetOlder removes first roots of this kernel with other inits. Somebody who uses one
+// has an older program, and makes it again.
+func (p *plan) forgetOlder(current string) error {
+	all, err := filepath.Glob(filepath.Join(p.lab.Dir, "initramfs", p.kernel.Release+"-*"))
+	for _, path := range all {
+		if path != current {
+			err = errors.Join(err, os.Remove(path))
+		}
 	}
+	if errors.Is(err, fs.ErrNotExist) { // somebody else removed it
+		return nil
+	}
+	return err
 }
 
 // writeWhole writes a file that others see whole or not at all.

@@ -259,7 +259,7 @@ func (m *Machine) Console() string { return m.process.console.text() }
 // consequence of something worse.
 func (m *Machine) explain(err error) error {
 	if m.cut.Load() {
-		return ErrCut
+		err = ErrCut
 	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
 		select {
