@@ -147,8 +147,8 @@ func writeWhole(path string, content []byte) error {
 // command line.
 func (p *plan) storageFiles() ([]*os.File, error) {
 	var files []*os.File
-	open := func(group string, s Storage, size int64, make func(path, kind string, size int64) error) error {
-		file, err := p.lab.storageFile(group, s, size, make)
+	open := func(group string, s Storage, size int64, create func(path, kind string, size int64) error) error {
+		file, err := p.lab.storageFile(group, s, size, create)
 		if err == nil {
 			files = append(files, file)
 		}
@@ -176,18 +176,18 @@ func closeAll(files []*os.File) {
 }
 
 // storageFile opens the caller's file, or a private copy of one that is made once.
-func (l *Lab) storageFile(group string, s Storage, size int64, make func(path, kind string, size int64) error) (*os.File, error) {
+func (l *Lab) storageFile(group string, s Storage, size int64, create func(path, kind string, size int64) error) (*os.File, error) {
 	if s.Path != "" {
 		return os.OpenFile(s.Path, os.O_RDWR, 0)
 	}
-	pattern, err := l.storageTemplate(group, s.Kind, size, make)
+	pattern, err := l.storageTemplate(group, s.Kind, size, create)
 	if err != nil {
 		return nil, err
 	}
 	return image.Private(pattern, l.Dir)
 }
 
-func (l *Lab) storageTemplate(group, kind string, size int64, make func(path, kind string, size int64) error) (string, error) {
+func (l *Lab) storageTemplate(group, kind string, size int64, create func(path, kind string, size int64) error) (string, error) {
 	dir := filepath.Join(l.Dir, "storage")
 	path := filepath.Join(dir, fmt.Sprintf("%s-%s-%d", group, kind, size>>20))
 	if _, err := os.Stat(path); err == nil {
@@ -201,7 +201,7 @@ func (l *Lab) storageTemplate(group, kind string, size int64, make func(path, ki
 		return "", err
 	}
 	defer os.RemoveAll(temp)
-	if err := make(filepath.Join(temp, "image"), kind, size); err != nil {
+	if err := create(filepath.Join(temp, "image"), kind, size); err != nil {
 		return "", err
 	}
 	return path, os.Rename(filepath.Join(temp, "image"), path)

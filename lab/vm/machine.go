@@ -89,6 +89,13 @@ func (p *plan) boot(ctx context.Context, ram []string) (*Machine, error) {
 	return m, nil
 }
 
+// hello waits for the guest's greeting, which a resumed one has sent long ago.
+func (m *Machine) hello() (wire.Greeting, error) {
+	var g wire.Greeting
+	err := m.expect(wire.Hello, &g)
+	return g, err
+}
+
 // launch starts QEMU.
 func (p *plan) launch(ctx context.Context, ram []string, shared bool, more ...string) (*Machine, error) {
 	if err := context.Cause(ctx); err != nil {

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/safevma/safevma/internal/sys"
-	"github.com/safevma/safevma/lab/wire"
 )
 
 // A saved state is a folder with the memory of a machine that has booted and waits, the
@@ -149,11 +148,4 @@ func (p *plan) prune() error {
 		}
 	}
 	return nil
-}
-
-// hello waits for the guest's greeting, which a resumed one has sent long ago.
-func (m *Machine) hello() (wire.Greeting, error) {
-	var g wire.Greeting
-	err := m.expect(wire.Hello, &g)
-	return g, err
 }
