@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -286,12 +287,18 @@ func (m *Machine) explain(err error) error {
 	if console == "" {
 		return err
 	}
-	return fmt.Errorf("%w; its last messages:\n%s", err, tail(console, 40))
+	return fmt.Errorf("%w; its last messages:\n%s", err, lastWords(console))
 }
 
-func tail(text string, lines int) string {
-	all := strings.Split(strings.TrimRight(text, "\n"), "\n")
-	return strings.Join(all[max(0, len(all)-lines):], "\n")
+// lastWords are the lines of the console that tell most: those around a panic, else the
+// last ones. A kernel prints its trace before or after the line that says why.
+func lastWords(console string) string {
+	lines := strings.Split(strings.TrimRight(console, "\n"), "\n")
+	from, to := len(lines)-40, len(lines)
+	if at := slices.IndexFunc(lines, func(line string) bool { return strings.Contains(line, "Kernel panic") }); at >= 0 {
+		from, to = at-40, min(at+40, len(lines))
+	}
+	return strings.Join(lines[max(0, from):to], "\n")
 }
 
 func (l *Lab) say(format string, args ...any) {
