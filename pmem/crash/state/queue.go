@@ -70,6 +70,7 @@ type Cell struct {
 	Off      int64     // of the first byte that may differ
 	Len      int       // of the part
 	Versions []Version // distinct; the first one is in the base
+	word     bool
 }
 
 // Version is what a cell may hold.
@@ -92,7 +93,7 @@ func (q *queue) span() (lo, hi int32) {
 // makeCell builds the versions of a queue that is not empty.
 func (q *queue) makeCell(base []byte) *Cell {
 	lo, hi := q.span()
-	c := &Cell{Off: q.off + int64(lo), Len: int(hi - lo)}
+	c := &Cell{Off: q.off + int64(lo), Len: int(hi - lo), word: q.word}
 	seen := map[string]bool{}
 	under := append([]byte(nil), base[c.Off:c.Off+int64(c.Len)]...)
 	for l := range len(q.lost) + 1 {
