@@ -21,7 +21,7 @@ const module = "github.com/safevma/safevma/"
 // alone. A name that ends in a slash stands for all below it that is not named.
 var floors = [][]string{
 	{"internal/sys", "guarantee"},
-	{"kernel/process", "pmem/medium", "lab/debian", "lab/image", "lab/machine", "lab/wire"},
+	{"kernel/process", "pmem/medium", "pmem/crash/state", "lab/debian", "lab/image", "lab/machine", "lab/wire"},
 	{"kernel/", "pmem/crash", "lab/feature", "lab/guest", "lab/vm"},
 	{"rules", "pmem/model", "pmem/crash/", "lab"},
 	{"audit/manifest"},

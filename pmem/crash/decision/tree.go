@@ -1,0 +1,138 @@
+// Package decision tells which images have the same outcome.
+//
+// A deterministic recovery is a function of the bytes that it reads. A [Tree] keeps, for
+// each recovery that ran, what it read in order, and what came of it. To visit all images of
+// a product ([Walk.All]) it is walked once: where a node reads a part that a failure left
+// open, the walk takes each of the contents in turn; where it reads a part that is settled,
+// there is one way on. Whoever arrives at a leaf has dealt with all images that differ in
+// bytes nobody read. Only where the tree ends is a recovery run.
+//
+// The idea of resolving only what is read is that of Jaaru (ASPLOS 2021) and Vinter (ATC
+// 2022).
+package decision
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+
+	"github.com/safevma/safevma/pmem/crash/state"
+)
+
+// Block bounds what one read of a path covers: it lies in one aligned block of that size.
+const Block = 64
+
+// Read is a part of the image that a recovery read, and what it found there. A path names
+// each byte once.
+type Read struct {
+	Off  int64
+	Data string
+}
+
+// ErrPath reports a recovery that read something else than one before it did that had read
+// the same until then.
+var ErrPath = errors.New("recovery is not deterministic")
+
+// Tree maps what is read to outcomes.
+type Tree[T any] struct {
+	root   *node[T]
+	nodes  int // reads and edges, for the bound of memory
+	serial int
+}
+
+// node is a read, or a leaf.
+type node[T any] struct {
+	off      int64
+	len      int
+	children []edge[T]
+	leaf     *Leaf[T]
+}
+
+type edge[T any] struct {
+	data string
+	to   *node[T]
+}
+
+// Leaf is an outcome.
+type Leaf[T any] struct {
+	Outcome T
+	serial  int
+}
+
+// Nodes returns the size of the tree: a node takes some 150 bytes.
+func (t *Tree[T]) Nodes() int { return t.nodes }
+
+// Forget empties the tree.
+func (t *Tree[T]) Forget() { t.root, t.nodes = nil, 0 }
+
+// insert adds a path.
+func (t *Tree[T]) insert(path []Read, outcome T) error {
+	at := &t.root
+	for i, read := range path {
+		if *at == nil {
+			*at = &node[T]{off: read.Off, len: len(read.Data)}
+			t.nodes++
+		}
+		n := *at
+		if n.leaf != nil || n.off != read.Off || n.len != len(read.Data) {
+			return fmt.Errorf("%w: read %d is of %d bytes at %d, but before it was of %d bytes at %d", ErrPath, i, len(read.Data), read.Off, n.len, n.off)
+		}
+		at = n.child(read.Data)
+		if at == nil {
+			n.children = append(n.children, edge[T]{data: read.Data})
+			at = &n.children[len(n.children)-1].to
+		}
+	}
+	if *at != nil {
+		return fmt.Errorf("%w: it stopped reading after %d reads, and did not before", ErrPath, len(path))
+	}
+	*at = &node[T]{leaf: &Leaf[T]{Outcome: outcome}}
+	t.nodes++
+	return nil
+}
+
+func (n *node[T]) child(data string) **node[T] {
+	for i := range n.children {
+		if n.children[i].data == data {
+			return &n.children[i].to
+		}
+	}
+	return nil
+}
+
+// find is child without making a string.
+func (n *node[T]) find(data []byte) **node[T] {
+	for i := range n.children {
+		if n.children[i].data == string(data) {
+			return &n.children[i].to
+		}
+	}
+	return nil
+}
+
+// size counts the nodes below.
+func (n *node[T]) size() int {
+	if n == nil {
+		return 0
+	}
+	total := 1
+	for i := range n.children {
+		total += n.children[i].to.size()
+	}
+	return total
+}
+
+// Box is a product of images: a base, and cells over it that do not overlap, by offset.
+type Box struct {
+	Base  []byte
+	Cells []*state.Cell
+}
+
+// Random returns one image of the box: a version for each cell.
+func (b Box) Random(r *rand.Rand) []int {
+	picks := make([]int, len(b.Cells))
+	for i, c := range b.Cells {
+		picks[i] = r.IntN(len(c.Versions))
+	}
+	return picks
+}

@@ -1,0 +1,179 @@
+package decision
+
+import (
+	"sort"
+
+	"github.com/safevma/safevma/pmem/crash/state"
+)
+
+// Visitor is what a walk needs, and what it reports.
+type Visitor[T any] struct {
+	// Run recovers the image that has the given version of each cell. It returns what was
+	// read, and what came of it.
+	Run func(picks []int) ([]Read, T, error)
+	// Leaf is called for each outcome, once a walk, with the versions of each cell that it
+	// stands for: those images, the product of the versions, are dealt with. The slices are
+	// lent.
+	Leaf func(outcome T, versions [][]int) error
+	// MaxNodes bounds the tree: beyond it, what was walked is forgotten, and is recovered
+	// again when another walk comes by. Zero is no bound.
+	MaxNodes int
+}
+
+// Walk visits the images of one box. Each leaf is reported once.
+type Walk[T any] struct {
+	tree     *Tree[T]
+	box      Box
+	visitor  Visitor[T]
+	versions [][]int
+	picks    []int // the one image to follow, or nil for all
+	serial   int
+	forgot   bool
+}
+
+// Walk begins the visit of a box. One walk is over before the next one begins.
+func (t *Tree[T]) Walk(box Box, v Visitor[T]) *Walk[T] {
+	t.serial++
+	return &Walk[T]{tree: t, box: box, visitor: v, serial: t.serial}
+}
+
+// All visits all images, until an error.
+func (w *Walk[T]) All() error { return w.from(nil) }
+
+// One visits one image, and with it all that have the same outcome for the same reason. It
+// reports false where it can't tell any more which leaves it has reported, since some are
+// forgotten.
+func (w *Walk[T]) One(picks []int) (ok bool, err error) {
+	if w.forgot {
+		return false, nil
+	}
+	w.visitor.MaxNodes = 0
+	return true, w.from(picks)
+}
+
+func (w *Walk[T]) from(picks []int) error {
+	w.picks, w.versions = picks, w.versions[:0]
+	for _, c := range w.box.Cells {
+		all := make([]int, len(c.Versions))
+		for i := range all {
+			all[i] = i
+		}
+		w.versions = append(w.versions, all)
+	}
+	return w.node(&w.tree.root)
+}
+
+func (w *Walk[T]) node(at **node[T]) error {
+	if *at == nil {
+		if err := w.run(); err != nil {
+			return err
+		}
+	}
+	n := *at
+	if n == nil {
+		return ErrPath // the recovery just run did not pass here, though it read the same
+	}
+	if n.leaf == nil {
+		return w.read(n)
+	}
+	if n.leaf.serial == w.serial {
+		return nil
+	}
+	n.leaf.serial = w.serial
+	return w.visitor.Leaf(n.leaf.Outcome, w.versions)
+}
+
+// run recovers an image that has all that was decided so far.
+func (w *Walk[T]) run() error {
+	picks := w.picks
+	if picks == nil {
+		picks = make([]int, len(w.versions))
+		for i, v := range w.versions {
+			picks[i] = v[0]
+		}
+	}
+	path, outcome, err := w.visitor.Run(picks)
+	if err != nil {
+		return err
+	}
+	return w.tree.insert(path, outcome)
+}
+
+// read takes each content that the node's read may find.
+func (w *Walk[T]) read(n *node[T]) error {
+	end := n.off + int64(n.len)
+	first := sort.Search(len(w.box.Cells), func(i int) bool { c := w.box.Cells[i]; return c.Off+int64(c.Len) > n.off })
+	var data [Block]byte
+	copy(data[:], w.box.Base[n.off:end])
+	return w.cells(n, first, data[:n.len])
+}
+
+// cells decides the cells from i on that the read overlaps, and goes on below.
+func (w *Walk[T]) cells(n *node[T], i int, data []byte) error {
+	if i == len(w.box.Cells) || w.box.Cells[i].Off >= n.off+int64(n.len) {
+		return w.below(n, data)
+	}
+	c := w.box.Cells[i]
+	from, to := max(c.Off, n.off), min(c.Off+int64(c.Len), n.off+int64(n.len))
+	open := w.versions[i]
+	defer func() { w.versions[i] = open }()
+	for _, group := range groups(c, open, int(from-c.Off), int(to-c.Off)) {
+		if w.picks != nil && !contains(group, w.picks[i]) {
+			continue
+		}
+		w.versions[i] = group
+		copy(data[from-n.off:], c.Versions[group[0]].Data[from-c.Off:to-c.Off])
+		if err := w.cells(n, i+1, data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *Walk[T]) below(n *node[T], data []byte) error {
+	at := n.find(data)
+	if at == nil {
+		n.children = append(n.children, edge[T]{data: string(data)})
+		w.tree.nodes++
+		at = &n.children[len(n.children)-1].to
+	}
+	if err := w.node(at); err != nil {
+		return err
+	}
+	if w.visitor.MaxNodes > 0 && w.tree.nodes > w.visitor.MaxNodes {
+		if at = n.find(data); at != nil {
+			w.tree.nodes -= (*at).size()
+			*at, w.forgot = nil, true
+		}
+	}
+	return nil
+}
+
+// groups parts versions by what they hold in a part of the cell.
+func groups(c *state.Cell, versions []int, from, to int) [][]int {
+	if len(versions) == 1 {
+		return [][]int{versions}
+	}
+	var all [][]int
+	for _, v := range versions {
+		data := c.Versions[v].Data[from:to]
+		i := 0
+		for i < len(all) && string(c.Versions[all[i][0]].Data[from:to]) != string(data) {
+			i++
+		}
+		if i == len(all) {
+			all = append(all, nil)
+		}
+		all[i] = append(all[i], v)
+	}
+	return all
+}
+
+func contains(list []int, v int) bool {
+	for _, x := range list {
+		if x == v {
+			return true
+		}
+	}
+	return false
+}
