@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/safevma/safevma/pmem/crash/state"
 )
@@ -122,17 +123,21 @@ func (n *node[T]) size() int {
 	return total
 }
 
-// Box is a product of images: a base, and cells over it that do not overlap, by offset.
+// Box is a product of images: a base, and layers of cells over it. The cells of one layer
+// do not overlap and are sorted by offset; what a layer writes covers those before it.
 type Box struct {
-	Base  []byte
-	Cells []*state.Cell
+	Base   []byte
+	Layers [][]*state.Cell
 }
+
+// Cells returns all cells. Picks and versions are in this order.
+func (b Box) Cells() []*state.Cell { return slices.Concat(b.Layers...) }
 
 // Random returns one image of the box: a version for each cell.
 func (b Box) Random(r *rand.Rand) []int {
-	picks := make([]int, len(b.Cells))
-	for i, c := range b.Cells {
-		picks[i] = r.IntN(len(c.Versions))
+	var picks []int
+	for _, c := range b.Cells() {
+		picks = append(picks, r.IntN(len(c.Versions)))
 	}
 	return picks
 }

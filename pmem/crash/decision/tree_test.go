@@ -3,6 +3,7 @@ package decision
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"testing"
 
@@ -42,7 +43,7 @@ func (f *recovery) run(image []byte) (path []Read, outcome string) {
 }
 
 func randomBox(r *rand.Rand) Box {
-	b := Box{Base: make([]byte, 256)}
+	b := Box{Base: make([]byte, 256), Layers: make([][]*state.Cell, 1)}
 	for off := int64(0); off < 256; off += Block {
 		for k := range 1 + r.IntN(3) {
 			c := &state.Cell{Off: off + int64(k*16), Len: 8 + 8*r.IntN(2)}
@@ -55,7 +56,7 @@ func randomBox(r *rand.Rand) Box {
 				c.Versions = append(c.Versions, state.Version{Data: data})
 			}
 			copy(b.Base[c.Off:], c.Versions[0].Data)
-			b.Cells = append(b.Cells, c)
+			b.Layers[0] = append(b.Layers[0], c)
 		}
 	}
 	return b
@@ -63,8 +64,8 @@ func randomBox(r *rand.Rand) Box {
 
 func (b Box) image(picks []int) []byte {
 	image := append([]byte(nil), b.Base...)
-	for i, c := range b.Cells {
-		copy(image[c.Off:], c.Versions[picks[i]].Data)
+	for i, c := range b.Cells() {
+		c.Versions[picks[i]].Put(image[c.Off:], 0, c.Len)
 	}
 	return image
 }
@@ -118,13 +119,55 @@ func TestWalk(t *testing.T) {
 			if err := tree.Walk(box, v).All(); err != nil {
 				t.Fatal(err)
 			}
-			if n := int(state.Product(box.Cells).Int64()); len(seen) != n {
+			if n := int(state.Product(box.Cells()).Int64()); len(seen) != n {
 				t.Fatalf("%d of %d images", len(seen), n)
 			}
 			images += len(seen)
 		}
 		if f.calls*2 > images {
 			t.Errorf("seed %d: %d recoveries for %d images: nothing was saved", seed, f.calls, images)
+		}
+	}
+}
+
+// With overlays each image gets the outcome that it has by itself, too. Several choices may
+// make the same image, so that they are visited once or more.
+func TestLayers(t *testing.T) {
+	for seed := range uint64(40) {
+		r := rand.New(rand.NewPCG(seed, 3))
+		f := &recovery{seed: seed}
+		var tree Tree[string]
+		box := randomBox(r)
+		box.Layers[0] = box.Layers[0][:4]
+		var over []*state.Cell
+		for _, c := range randomBox(r).Layers[0][1:4] {
+			for v := range c.Versions {
+				c.Versions[v].Mask = make([]byte, c.Len)
+				for i := range c.Versions[v].Mask {
+					c.Versions[v].Mask[i] = byte(r.IntN(2))
+				}
+			}
+			over = append(over, c)
+		}
+		box.Layers = append(box.Layers, over)
+		want := map[string]bool{}
+		all := make([][]int, len(box.Cells()))
+		for i, c := range box.Cells() {
+			for v := range c.Versions {
+				all[i] = append(all[i], v)
+			}
+		}
+		each(all, func(picks []int) { _, o := (&recovery{seed: seed}).run(box.image(picks)); want[o] = true })
+		got := map[string]bool{}
+		err := tree.Walk(box, Visitor[string]{
+			Run: func(picks []int) ([]Read, string, error) {
+				path, outcome := f.run(box.image(picks))
+				return path, outcome, nil
+			},
+			Leaf: func(outcome string, _ [][]int) error { got[outcome] = true; return nil },
+		}).All()
+		if err != nil || !maps.Equal(got, want) {
+			t.Fatalf("seed %d: %v; %d outcomes, want %d", seed, err, len(got), len(want))
 		}
 	}
 }

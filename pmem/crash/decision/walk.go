@@ -1,6 +1,7 @@
 package decision
 
 import (
+	"slices"
 	"sort"
 
 	"github.com/safevma/safevma/pmem/crash/state"
@@ -24,6 +25,7 @@ type Visitor[T any] struct {
 type Walk[T any] struct {
 	tree     *Tree[T]
 	box      Box
+	cells    []*state.Cell
 	visitor  Visitor[T]
 	versions [][]int
 	picks    []int // the one image to follow, or nil for all
@@ -34,7 +36,7 @@ type Walk[T any] struct {
 // Walk begins the visit of a box. One walk is over before the next one begins.
 func (t *Tree[T]) Walk(box Box, v Visitor[T]) *Walk[T] {
 	t.serial++
-	return &Walk[T]{tree: t, box: box, visitor: v, serial: t.serial}
+	return &Walk[T]{tree: t, box: box, cells: box.Cells(), visitor: v, serial: t.serial}
 }
 
 // All visits all images, until an error.
@@ -53,7 +55,7 @@ func (w *Walk[T]) One(picks []int) (ok bool, err error) {
 
 func (w *Walk[T]) from(picks []int) error {
 	w.picks, w.versions = picks, w.versions[:0]
-	for _, c := range w.box.Cells {
+	for _, c := range w.cells {
 		all := make([]int, len(c.Versions))
 		for i := range all {
 			all[i] = i
@@ -101,29 +103,41 @@ func (w *Walk[T]) run() error {
 
 // read takes each content that the node's read may find.
 func (w *Walk[T]) read(n *node[T]) error {
-	end := n.off + int64(n.len)
-	first := sort.Search(len(w.box.Cells), func(i int) bool { c := w.box.Cells[i]; return c.Off+int64(c.Len) > n.off })
 	var data [Block]byte
-	copy(data[:], w.box.Base[n.off:end])
-	return w.cells(n, first, data[:n.len])
+	copy(data[:], w.box.Base[n.off:n.off+int64(n.len)])
+	return w.layer(n, 0, 0, data[:n.len])
 }
 
-// cells decides the cells from i on that the read overlaps, and goes on below.
-func (w *Walk[T]) cells(n *node[T], i int, data []byte) error {
-	if i == len(w.box.Cells) || w.box.Cells[i].Off >= n.off+int64(n.len) {
+// layer decides the cells of layer l, whose first one is cell number base, and goes on with
+// those above.
+func (w *Walk[T]) layer(n *node[T], l, base int, data []byte) error {
+	if l == len(w.box.Layers) {
 		return w.below(n, data)
 	}
-	c := w.box.Cells[i]
+	cells := w.box.Layers[l]
+	i := sort.Search(len(cells), func(i int) bool { return cells[i].Off+int64(cells[i].Len) > n.off })
+	return w.decide(n, l, base, i, data)
+}
+
+// decide decides the cells of a layer, from i on, that the read overlaps.
+func (w *Walk[T]) decide(n *node[T], l, base, i int, data []byte) error {
+	cells := w.box.Layers[l]
+	if i == len(cells) || cells[i].Off >= n.off+int64(n.len) {
+		return w.layer(n, l+1, base+len(cells), data)
+	}
+	c, number := cells[i], base+i
 	from, to := max(c.Off, n.off), min(c.Off+int64(c.Len), n.off+int64(n.len))
-	open := w.versions[i]
-	defer func() { w.versions[i] = open }()
+	open := w.versions[number]
+	defer func() { w.versions[number] = open }()
 	for _, group := range groups(c, open, int(from-c.Off), int(to-c.Off)) {
-		if w.picks != nil && !contains(group, w.picks[i]) {
+		if w.picks != nil && !slices.Contains(group, w.picks[number]) {
 			continue
 		}
-		w.versions[i] = group
-		copy(data[from-n.off:], c.Versions[group[0]].Data[from-c.Off:to-c.Off])
-		if err := w.cells(n, i+1, data); err != nil {
+		w.versions[number] = group
+		var under [Block]byte
+		copy(under[:], data)
+		c.Versions[group[0]].Put(under[from-n.off:], int(from-c.Off), int(to-c.Off))
+		if err := w.decide(n, l, base, i+1, under[:n.len]); err != nil {
 			return err
 		}
 	}
@@ -149,16 +163,15 @@ func (w *Walk[T]) below(n *node[T], data []byte) error {
 	return nil
 }
 
-// groups parts versions by what they hold in a part of the cell.
+// groups parts versions by what they do to a part of the cell.
 func groups(c *state.Cell, versions []int, from, to int) [][]int {
 	if len(versions) == 1 {
 		return [][]int{versions}
 	}
 	var all [][]int
 	for _, v := range versions {
-		data := c.Versions[v].Data[from:to]
 		i := 0
-		for i < len(all) && string(c.Versions[all[i][0]].Data[from:to]) != string(data) {
+		for i < len(all) && !c.Versions[all[i][0]].Same(c.Versions[v], from, to) {
 			i++
 		}
 		if i == len(all) {
@@ -167,13 +180,4 @@ func groups(c *state.Cell, versions []int, from, to int) [][]int {
 		all[i] = append(all[i], v)
 	}
 	return all
-}
-
-func contains(list []int, v int) bool {
-	for _, x := range list {
-		if x == v {
-			return true
-		}
-	}
-	return false
 }

@@ -1,5 +1,10 @@
 package state
 
+import (
+	"bytes"
+	"slices"
+)
+
 // queue holds the stores to one unit that are not yet durable, oldest first. A failure
 // leaves any prefix of it.
 type queue struct {
@@ -22,18 +27,20 @@ func (q *queue) push(off int64, piece []byte, event int) {
 	q.cell = nil
 }
 
-// drain makes the stores up to the given number durable in base.
-func (q *queue) drain(upTo uint64, base []byte) {
+// drain makes the stores up to the given number durable in base, and returns them.
+func (q *queue) drain(upTo uint64, base []byte) []atom {
 	if upTo <= q.drained {
-		return
+		return nil
 	}
 	n := int(upTo - q.drained)
-	for _, a := range q.pending[:n] {
+	done := q.pending[:n]
+	for _, a := range done {
 		a.apply(base[q.off:])
 		q.supersede(a)
 	}
-	q.pending = append([]atom(nil), q.pending[n:]...)
+	q.pending = slices.Clone(q.pending[n:])
 	q.drained, q.cell = upTo, nil
+	return done
 }
 
 // lose takes stores out of the queue that a failed sync covered.
@@ -43,7 +50,7 @@ func (q *queue) lose(upTo uint64) {
 	}
 	n := int(upTo - q.drained)
 	q.lost = append(q.lost, q.pending[:n]...)
-	q.pending = append([]atom(nil), q.pending[n:]...)
+	q.pending = slices.Clone(q.pending[n:])
 	q.drained, q.cell = upTo, nil
 }
 
@@ -76,7 +83,26 @@ type Cell struct {
 // Version is what a cell may hold.
 type Version struct {
 	Data   []byte // Len bytes
+	Mask   []byte // in overlays: 1 for the bytes that are written, 0 for those that show what is below
 	Stores []int  // the events whose stores are there, oldest first
+}
+
+// Put writes the part from..to of a version, offsets in the cell, over what stands in dst.
+func (v Version) Put(dst []byte, from, to int) {
+	if v.Mask == nil {
+		copy(dst, v.Data[from:to])
+		return
+	}
+	for i := from; i < to; i++ {
+		if v.Mask[i] != 0 {
+			dst[i-from] = v.Data[i]
+		}
+	}
+}
+
+// Same reports whether two versions of a cell do the same to a part of it.
+func (v Version) Same(w Version, from, to int) bool {
+	return bytes.Equal(v.Data[from:to], w.Data[from:to]) && (v.Mask == nil || bytes.Equal(v.Mask[from:to], w.Mask[from:to]))
 }
 
 // span is the part of the unit that the queue's stores touch.
@@ -90,31 +116,52 @@ func (q *queue) span() (lo, hi int32) {
 	return lo, hi
 }
 
-// makeCell builds the versions of a queue that is not empty.
-func (q *queue) makeCell(base []byte) *Cell {
+// makeCell builds the versions of a queue that is not empty. In an overlay they say which
+// bytes they write, and what is below them is not looked at.
+func (q *queue) makeCell(base []byte, overlay bool) *Cell {
 	lo, hi := q.span()
 	c := &Cell{Off: q.off + int64(lo), Len: int(hi - lo), word: q.word}
 	seen := map[string]bool{}
-	under := append([]byte(nil), base[c.Off:c.Off+int64(c.Len)]...)
+	under := newContent(base[c.Off:c.Off+int64(c.Len)], overlay)
 	for l := range len(q.lost) + 1 {
 		if l > 0 {
-			q.lost[l-1].applyAt(under, lo)
+			under.apply(q.lost[l-1], lo)
 		}
-		data := append([]byte(nil), under...)
+		v := under.clone()
 		for p := range len(q.pending) + 1 {
 			if p > 0 {
-				q.pending[p-1].applyAt(data, lo)
+				v.apply(q.pending[p-1], lo)
 			}
-			if !seen[string(data)] {
-				seen[string(data)] = true
-				c.Versions = append(c.Versions, Version{append([]byte(nil), data...), events(q.lost[:l], q.pending[:p])})
+			if key := string(v.data) + string(v.mask); !seen[key] {
+				seen[key] = true
+				now := v.clone()
+				c.Versions = append(c.Versions, Version{Data: now.data, Mask: now.mask, Stores: events(q.lost[:l], q.pending[:p])})
 			}
 		}
 	}
 	return c
 }
 
-func (a atom) applyAt(part []byte, lo int32) { copy(part[a.at-lo:], a.data[:a.n]) }
+// content is that of a cell in the making; the mask is nil where all of it counts.
+type content struct{ data, mask []byte }
+
+func newContent(base []byte, overlay bool) content {
+	if overlay {
+		return content{make([]byte, len(base)), make([]byte, len(base))}
+	}
+	return content{slices.Clone(base), nil}
+}
+
+func (c content) clone() content { return content{slices.Clone(c.data), slices.Clone(c.mask)} }
+
+func (c content) apply(a atom, lo int32) {
+	copy(c.data[a.at-lo:], a.data[:a.n])
+	if c.mask != nil {
+		for i := range int32(a.n) {
+			c.mask[a.at-lo+i] = 1
+		}
+	}
+}
 
 func events(lists ...[]atom) []int {
 	var all []int

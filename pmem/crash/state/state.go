@@ -3,6 +3,7 @@ package state
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"math/big"
 	"slices"
 )
@@ -21,6 +22,8 @@ type State struct {
 	// marks are what a thread's next fence makes durable: how far in each queue.
 	marks map[int]map[*queue]uint64
 	syncs map[int][]covered
+	// settled, in an overlay, is what became durable over the unknown.
+	settled map[int64]*Cell
 }
 
 // covered is how far into a queue a sync reaches.
@@ -42,6 +45,42 @@ func New(model Model, image []byte) (*State, error) {
 		units: map[int64]*queue{}, words: map[int64]*queue{}, inUse: map[int64]int{},
 		marks: map[int]map[*queue]uint64{}, syncs: map[int][]covered{},
 	}, nil
+}
+
+// NewOverlay returns the state of a medium that is known in part alone: recovery runs on
+// one image, and stands for all that differ from it where it did not look. Its cells write
+// some bytes and show what is below in others; what became durable comes as cells of one
+// version, see [State.Settled]. The image is taken over.
+func NewOverlay(model Model, image []byte) (*State, error) {
+	s, err := New(model, image)
+	if err == nil {
+		s.settled = map[int64]*Cell{}
+	}
+	return s, err
+}
+
+// Settled returns what became durable in an overlay.
+func (s *State) Settled() []*Cell {
+	cells := slices.Collect(maps.Values(s.settled))
+	slices.SortFunc(cells, func(a, b *Cell) int { return cmp.Compare(a.Off, b.Off) })
+	return cells
+}
+
+// note takes down bytes that became durable in an overlay.
+func (s *State) note(off int64, n int) {
+	if s.settled == nil {
+		return
+	}
+	unit := off / int64(s.model.Unit) * int64(s.model.Unit)
+	c := s.settled[unit]
+	if c == nil {
+		c = &Cell{Off: unit, Len: s.model.Unit, Versions: []Version{{Data: make([]byte, s.model.Unit), Mask: make([]byte, s.model.Unit)}}}
+		s.settled[unit] = c
+	}
+	v := c.Versions[0]
+	for i := off; i < off+int64(n); i++ {
+		v.Data[i-unit], v.Mask[i-unit] = s.base[i], 1
+	}
 }
 
 // Model returns the model.
@@ -70,9 +109,15 @@ func (s *State) Apply(e Event, point func() error) error {
 	case SyncBegin:
 		s.syncs[e.ID] = s.covers(e.Off, e.Len)
 	case SyncEnd:
-		s.settle(e.ID, func(c covered) { c.q.drain(c.upTo, s.base) })
+		for _, c := range s.syncs[e.ID] {
+			s.drain(c.q, c.upTo)
+		}
+		delete(s.syncs, e.ID)
 	case SyncFail:
-		s.settle(e.ID, func(c covered) { c.q.lose(c.upTo) })
+		for _, c := range s.syncs[e.ID] {
+			c.q.lose(c.upTo)
+		}
+		delete(s.syncs, e.ID)
 	}
 	return nil
 }
@@ -91,6 +136,7 @@ func (s *State) store(e Event, off int64, piece []byte, point func() error) erro
 	copy(s.now[off:], piece)
 	if ordered {
 		copy(s.base[off:], piece)
+		s.note(off, len(piece))
 		return nil
 	}
 	q := s.queueOf(off, stream || s.model.Torn)
@@ -172,7 +218,9 @@ func (s *State) fence(thread int) {
 
 func (s *State) drain(q *queue, upTo uint64) {
 	had := !q.empty()
-	q.drain(upTo, s.base)
+	for _, a := range q.drain(upTo, s.base) {
+		s.note(q.off+int64(a.at), int(a.n))
+	}
 	s.left(q, had)
 }
 
@@ -194,15 +242,6 @@ func (s *State) covers(off, n int64) []covered {
 		}
 	}
 	return all
-}
-
-func (s *State) settle(id int, fn func(covered)) {
-	for _, c := range s.syncs[id] {
-		had := !c.q.empty()
-		fn(c)
-		s.left(c.q, had)
-	}
-	delete(s.syncs, id)
 }
 
 // queues are those that hold something, by offset.
@@ -228,7 +267,7 @@ func (s *State) Cells() []*Cell {
 	var cells []*Cell
 	for _, q := range s.queues() {
 		if q.cell == nil {
-			q.cell = q.makeCell(s.base)
+			q.cell = q.makeCell(s.base, s.settled != nil)
 		}
 		if len(q.cell.Versions) > 1 {
 			cells = append(cells, q.cell)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -241,4 +242,52 @@ func TestSources(t *testing.T) {
 	if c.Off != 0 || c.Len != 16 || len(c.Versions) != 3 || !slices.Equal(c.Versions[2].Stores, []int{0, 2}) {
 		t.Errorf("%+v", c)
 	}
+}
+
+// An overlay says the same of every medium that may be below it.
+func TestOverlay(t *testing.T) {
+	n := 200
+	if testing.Short() {
+		n = 30
+	}
+	for _, model := range []Model{adr, eadr, sector, torn} {
+		r := rand.New(rand.NewPCG(3, uint64(model.Unit)))
+		for range n {
+			events := randomEvents(r, model)
+			s, err := NewOverlay(model, make([]byte, 3*model.Unit))
+			if err != nil {
+				t.Fatal(err)
+			}
+			apply(t, s, events...)
+			for range 3 {
+				below := make([]byte, 3*model.Unit)
+				for i := range below {
+					below[i] = byte(r.IntN(4))
+				}
+				got := map[string]bool{}
+				overlaid(below, s.Settled(), s.Cells(), got)
+				want := bruteForce(model, below, events)[len(events)]
+				if !maps.Equal(got, want) {
+					t.Fatalf("%v: %s: %d images, want %d", model, describe(events), len(got), len(want))
+				}
+			}
+		}
+	}
+}
+
+func overlaid(below []byte, settled, cells []*Cell, images map[string]bool) {
+	cells = append(slices.Clone(settled), cells...)
+	var rest func(image []byte, i int)
+	rest = func(image []byte, i int) {
+		if i == len(cells) {
+			images[string(image)] = true
+			return
+		}
+		for _, v := range cells[i].Versions {
+			next := slices.Clone(image)
+			v.Put(next[cells[i].Off:], 0, cells[i].Len)
+			rest(next, i+1)
+		}
+	}
+	rest(below, 0)
 }
