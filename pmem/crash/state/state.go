@@ -52,9 +52,9 @@ func New(model Model, image []byte) (*State, error) {
 // some bytes and show what is below in others; what became durable comes as cells of one
 // version, see [State.Settled]. The image is taken over.
 func NewOverlay(model Model, image []byte) (*State, error) {
-	s, err := New(model, image)
+	s, err := New(model, nil)
 	if err == nil {
-		s.settled = map[int64]*Cell{}
+		s.base, s.now, s.settled = image, image, map[int64]*Cell{}
 	}
 	return s, err
 }
@@ -316,3 +316,43 @@ func (s *State) Pending(thread int, off, n int64) (dirty, marked bool) {
 
 // Awaited reports whether a fence of the thread would make something durable.
 func (s *State) Awaited(thread int) bool { return len(s.marks[thread]) > 0 }
+
+// Clone returns a state of its own.
+func (s *State) Clone() *State {
+	c := *s
+	c.base, c.now = slices.Clone(s.base), slices.Clone(s.now)
+	c.units, c.words, c.inUse = map[int64]*queue{}, map[int64]*queue{}, maps.Clone(s.inUse)
+	twin := map[*queue]*queue{nil: nil}
+	c.open = nil
+	for _, q := range s.queues() {
+		n := *q
+		n.pending, n.lost = slices.Clone(q.pending), slices.Clone(q.lost)
+		twin[q] = &n
+		c.open = append(c.open, &n)
+		if n.word {
+			c.words[n.off/Word] = &n
+		} else {
+			c.units[n.off/int64(s.model.Unit)] = &n
+		}
+	}
+	c.marks, c.syncs = map[int]map[*queue]uint64{}, map[int][]covered{}
+	for thread, marks := range s.marks {
+		c.marks[thread] = map[*queue]uint64{}
+		for q, upTo := range marks {
+			if twin[q] != nil {
+				c.marks[thread][twin[q]] = upTo
+			}
+		}
+	}
+	for id, all := range s.syncs {
+		for _, v := range all {
+			if twin[v.q] != nil {
+				c.syncs[id] = append(c.syncs[id], covered{twin[v.q], v.upTo})
+			}
+		}
+	}
+	return &c
+}
+
+// Waits reports whether a sync of the range would make something durable.
+func (s *State) Waits(off, n int64) bool { return len(s.covers(off, n)) > 0 }
