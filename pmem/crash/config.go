@@ -73,8 +73,6 @@ type Progress struct {
 	Elapsed    time.Duration
 }
 
-const nodeBytes = 150 // of the decision tree, as measured
-
 func (c Config) withDefaults() Config {
 	if len(c.Models) == 0 {
 		c.Models = []state.Model{Kill, ADR, EADR}

@@ -202,7 +202,7 @@ func TestBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bound, err := explore(t, Config{Models: adrOnly, Shallow: true, Memory: 3000}, w)
+	bound, err := explore(t, Config{Models: adrOnly, Shallow: true, Memory: 6000}, w)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -143,6 +143,7 @@ func newExplorer(ctx context.Context, cfg Config, w *workload, model state.Model
 		ctx: ctx, cfg: cfg, w: w, model: model, prober: newProber(w, model), start: now, told: now,
 		random: rand.New(rand.NewPCG(cfg.Seed, 0xc4a54)), report: newModelReport(model), stacks: map[string]bool{},
 	}
+	e.tree.Size, e.deeper.Size = (*outcome).size, (*outcome).size
 	e.prober.keep = !cfg.Shallow || cfg.Restart
 	e.scratch = make([]byte, w.size)
 	return e
@@ -304,7 +305,7 @@ func (e *explorer) visit(box decision.Box) error {
 	walk := e.tree.Walk(box, decision.Visitor[*outcome]{
 		Run:      func(picks []int) ([]decision.Read, *outcome, error) { return e.recover(box, picks) },
 		Leaf:     func(o *outcome, versions [][]int) error { return e.leaf(box, o, versions) },
-		MaxNodes: int(e.cfg.Memory / nodeBytes),
+		MaxBytes: int(e.cfg.Memory / 2),
 	})
 	err := walk.All()
 	if errors.Is(err, errBudget) {

@@ -94,7 +94,7 @@ func (e *explorer) again(box decision.Box, first *outcome, at int, l *legal) err
 			}
 			return nil
 		},
-		MaxNodes: int(e.cfg.Memory / nodeBytes / 2),
+		MaxBytes: int(e.cfg.Memory / 2),
 	}
 	walk := e.deeper.Walk(box, visitor)
 	err := walk.All()

@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 
 	"github.com/safevma/safevma/pmem/crash/state"
 )
@@ -36,10 +37,18 @@ var ErrPath = errors.New("recovery is not deterministic")
 
 // Tree maps what is read to outcomes.
 type Tree[T any] struct {
+	// Size returns the bytes of an outcome. Nil is for outcomes that take next to nothing.
+	Size   func(T) int
 	root   *node[T]
-	nodes  int // reads and edges, for the bound of memory
+	bytes  int
 	serial int
 }
+
+// What a node, an edge and a leaf take beside what they hold, with what the allocator adds.
+const (
+	nodeBytes = 64
+	edgeBytes = 40
+)
 
 // node is a read, or a leaf.
 type node[T any] struct {
@@ -60,11 +69,11 @@ type Leaf[T any] struct {
 	serial  int
 }
 
-// Nodes returns the size of the tree: a node takes some 150 bytes.
-func (t *Tree[T]) Nodes() int { return t.nodes }
+// Bytes returns what the tree takes, roughly.
+func (t *Tree[T]) Bytes() int { return t.bytes }
 
 // Forget empties the tree.
-func (t *Tree[T]) Forget() { t.root, t.nodes = nil, 0 }
+func (t *Tree[T]) Forget() { t.root, t.bytes = nil, 0 }
 
 // insert adds a path.
 func (t *Tree[T]) insert(path []Read, outcome T) error {
@@ -72,24 +81,36 @@ func (t *Tree[T]) insert(path []Read, outcome T) error {
 	for i, read := range path {
 		if *at == nil {
 			*at = &node[T]{off: read.Off, len: len(read.Data)}
-			t.nodes++
+			t.bytes += nodeBytes
 		}
 		n := *at
 		if n.leaf != nil || n.off != read.Off || n.len != len(read.Data) {
 			return fmt.Errorf("%w: read %d is of %d bytes at %d, but before it was of %d bytes at %d", ErrPath, i, len(read.Data), read.Off, n.len, n.off)
 		}
-		at = n.child(read.Data)
-		if at == nil {
-			n.children = append(n.children, edge[T]{data: read.Data})
-			at = &n.children[len(n.children)-1].to
+		if at = n.child(read.Data); at == nil {
+			at = t.grow(n, read.Data)
 		}
 	}
 	if *at != nil {
 		return fmt.Errorf("%w: it stopped reading after %d reads, and did not before", ErrPath, len(path))
 	}
 	*at = &node[T]{leaf: &Leaf[T]{Outcome: outcome}}
-	t.nodes++
+	t.bytes += t.leafBytes(outcome)
 	return nil
+}
+
+// grow adds an edge. The data is often a part of a larger string, which it must not keep.
+func (t *Tree[T]) grow(n *node[T], data string) **node[T] {
+	n.children = append(n.children, edge[T]{data: strings.Clone(data)})
+	t.bytes += edgeBytes + len(data)
+	return &n.children[len(n.children)-1].to
+}
+
+func (t *Tree[T]) leafBytes(outcome T) int {
+	if t.Size == nil {
+		return 2 * nodeBytes
+	}
+	return 2*nodeBytes + t.Size(outcome)
 }
 
 func (n *node[T]) child(data string) **node[T] {
@@ -111,14 +132,17 @@ func (n *node[T]) find(data []byte) **node[T] {
 	return nil
 }
 
-// size counts the nodes below.
-func (n *node[T]) size() int {
-	if n == nil {
+// size is what the tree takes from a node on.
+func (t *Tree[T]) size(n *node[T]) int {
+	switch {
+	case n == nil:
 		return 0
+	case n.leaf != nil:
+		return t.leafBytes(n.leaf.Outcome)
 	}
-	total := 1
-	for i := range n.children {
-		total += n.children[i].to.size()
+	total := nodeBytes
+	for _, e := range n.children {
+		total += edgeBytes + len(e.data) + t.size(e.to)
 	}
 	return total
 }

@@ -98,7 +98,7 @@ func TestWalk(t *testing.T) {
 		for range 3 {
 			box := randomBox(r)
 			seen := map[string]bool{}
-			v := Visitor[string]{MaxNodes: []int{0, 30}[seed%2]}
+			v := Visitor[string]{MaxBytes: []int{0, 3000}[seed%2]}
 			v.Run = func(picks []int) ([]Read, string, error) {
 				path, outcome := f.run(box.image(picks))
 				return path, outcome, nil

@@ -16,9 +16,9 @@ type Visitor[T any] struct {
 	// stands for: those images, the product of the versions, are dealt with. The slices are
 	// lent.
 	Leaf func(outcome T, versions [][]int) error
-	// MaxNodes bounds the tree: beyond it, what was walked is forgotten, and is recovered
+	// MaxBytes bounds the tree: beyond it, what was walked is forgotten, and is recovered
 	// again when another walk comes by. Zero is no bound.
-	MaxNodes int
+	MaxBytes int
 }
 
 // Walk visits the images of one box. Each leaf is reported once.
@@ -49,7 +49,7 @@ func (w *Walk[T]) One(picks []int) (ok bool, err error) {
 	if w.forgot {
 		return false, nil
 	}
-	w.visitor.MaxNodes = 0
+	w.visitor.MaxBytes = 0
 	return true, w.from(picks)
 }
 
@@ -147,16 +147,14 @@ func (w *Walk[T]) decide(n *node[T], l, base, i int, data []byte) error {
 func (w *Walk[T]) below(n *node[T], data []byte) error {
 	at := n.find(data)
 	if at == nil {
-		n.children = append(n.children, edge[T]{data: string(data)})
-		w.tree.nodes++
-		at = &n.children[len(n.children)-1].to
+		at = w.tree.grow(n, string(data))
 	}
 	if err := w.node(at); err != nil {
 		return err
 	}
-	if w.visitor.MaxNodes > 0 && w.tree.nodes > w.visitor.MaxNodes {
+	if w.visitor.MaxBytes > 0 && w.tree.bytes > w.visitor.MaxBytes {
 		if at = n.find(data); at != nil {
-			w.tree.nodes -= (*at).size()
+			w.tree.bytes -= w.tree.size(*at)
 			*at, w.forgot = nil, true
 		}
 	}
