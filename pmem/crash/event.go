@@ -75,6 +75,16 @@ func shortFile(file string) string {
 	return strings.Join(parts[max(0, len(parts)-2):], "/")
 }
 
+// chain is the innermost place and those that called it, as far as a reader looks.
+func chain(pcs []uintptr) string {
+	const most = 3
+	all := places(pcs)
+	if len(all) == 0 {
+		return "unknown place"
+	}
+	return strings.Join(all[:min(most, len(all))], " < ")
+}
+
 // place is the innermost one.
 func place(pcs []uintptr) string {
 	if all := places(pcs); len(all) > 0 {

@@ -93,7 +93,7 @@ func (e *explorer) describe(f *Failure) {
 		return
 	}
 	ev := e.t.events[min(e.at, len(e.t.events)-1)]
-	f.Place = place(ev.PCs)
+	f.Place = chain(ev.PCs)
 	f.Moment = fmt.Sprintf("at event %d of %d", e.at, len(e.t.events))
 	for i := min(e.at, len(e.t.events)-1); i >= 0; i-- {
 		n := e.t.events[i].note
@@ -230,7 +230,7 @@ func newPart(c *state.Cell, pick int, events []Event) Part {
 }
 
 func storeText(e *Event) string {
-	return fmt.Sprintf("%d bytes at %d, %s", len(e.Data), e.Off, place(e.PCs))
+	return fmt.Sprintf("%d bytes at %d, %s", len(e.Data), e.Off, chain(e.PCs))
 }
 
 // hexWords shows bytes in words of 8, the first ones of many.
