@@ -10,6 +10,8 @@ import (
 var (
 	// Kill ends the process alone: what was stored is there, in program order.
 	Kill = state.Model{Domain: state.Kill, Unit: 64}
+	// KillFile is Kill on an ordinary file: the structure takes the way of the page cache.
+	KillFile = state.Model{Domain: state.Kill, Unit: 4096}
 	// ADR is persistent memory whose caches are lost: a store needs a flush and a fence.
 	ADR = state.Model{Domain: state.ADR, Unit: 64}
 	// EADR is persistent memory whose caches survive: non-temporal stores need a fence.
@@ -48,6 +50,11 @@ type Config struct {
 	// Damage flips bits in, and poisons, what recovery reads of the last image: that many
 	// bits for each block of 64 bytes. Recovery must report it, or be right all the same.
 	Damage int
+	// FailSyncs runs the workload again for each of its first syncs, so many of them, and lets
+	// that one fail (EIO): what it covered is then durable or lost for ever. An operation that
+	// returns an error may have taken effect or not. The workload may go on after it, or end
+	// with that error.
+	FailSyncs int
 	// Quick visits one crash point for each distinct call stack.
 	Quick bool
 	// StrictLints makes lints failures.

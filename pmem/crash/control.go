@@ -13,6 +13,9 @@ import (
 // the history does not allow must be refused. Where there is none, or it is accepted, nothing
 // that the exploration says would mean anything.
 func (e *explorer) control() error {
+	if e.t.failed() {
+		return nil // the trace without the failure had it
+	}
 	if e.t.operations == 0 {
 		return fmt.Errorf("%v: %w: no operation ran", e.model, ErrNothingChecked)
 	}
@@ -44,7 +47,7 @@ func (e *explorer) wrongMoments() (refused int, err error) {
 	const enough = 8
 	for i := range e.t.events {
 		ev := &e.t.events[i]
-		copy(image[ev.Off:], ev.Data)
+		ev.put(image)
 		if ev.note == nil || ev.note.moment != acknowledged || refused >= enough {
 			continue
 		}
@@ -76,7 +79,7 @@ func disjoint(a, b *legal) bool {
 func (e *explorer) garbled() (refused int, err error) {
 	image := slices.Clone(e.t.initial)
 	for i := range e.t.events {
-		copy(image[e.t.events[i].Off:], e.t.events[i].Data)
+		e.t.events[i].put(image)
 	}
 	for b, hot := range e.prober.hot {
 		if !hot {

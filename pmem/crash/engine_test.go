@@ -10,10 +10,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/safevma/safevma/pmem/crash/state"
+	"github.com/safevma/safevma/pmem/medium"
 )
 
 // pair is two words, lines apart, that change together under an undo log.
@@ -22,13 +22,13 @@ import (
 //	64   first word
 //	128  second word
 type pair struct {
-	m    Medium
+	m    *medium.Medium
 	flaw string
-	lock sync.Locker
+	lock *medium.Mutex
 }
 
 func openPair(e *Env, flaw string) (*pair, error) {
-	p := &pair{m: e.Medium, flaw: flaw, lock: e.Locker()}
+	p := &pair{m: e.Medium, flaw: flaw, lock: e.Medium.NewMutex()}
 	valid, err := p.m.Load8(0)
 	if err != nil || valid == 0 {
 		return p, err
@@ -232,7 +232,7 @@ func TestQuick(t *testing.T) {
 // Erased bytes are found where no recovery looks: in a line that was not flushed.
 func TestErased(t *testing.T) {
 	secret := []byte("0123456789abcdefghijklmn")
-	workload := func(scrub func(m Medium) error) Workload[*bits] {
+	workload := func(scrub func(m *medium.Medium) error) Workload[*bits] {
 		w := bitsWorkload("", 2)
 		run := w.Run
 		w.Run = func(o *Ops[*bits]) error {
@@ -242,16 +242,16 @@ func TestErased(t *testing.T) {
 		return w
 	}
 	zeros := make([]byte, len(secret))
-	all := func(m Medium) error { return errors.Join(m.Store(4100, zeros, 0), m.Persist(4100, 24)) }
+	all := func(m *medium.Medium) error { return errors.Join(m.Store(4100, zeros, 0), m.Persist(4100, 24)) }
 	r, err := explore(t, Config{}, workload(all))
 	if err != nil || r.Models[0].CanarySearches == 0 {
 		t.Errorf("%v", err)
 	}
-	for name, scrub := range map[string]func(m Medium) error{
-		"not at all": func(Medium) error { return nil },
-		"unflushed":  func(m Medium) error { return m.Store(4100, zeros, 0) },
-		"in part":    func(m Medium) error { return errors.Join(m.Store(4100, zeros[:16], 0), m.Persist(4100, 24)) },
-		"copied": func(m Medium) error {
+	for name, scrub := range map[string]func(m *medium.Medium) error{
+		"not at all": func(*medium.Medium) error { return nil },
+		"unflushed":  func(m *medium.Medium) error { return m.Store(4100, zeros, 0) },
+		"in part":    func(m *medium.Medium) error { return errors.Join(m.Store(4100, zeros[:16], 0), m.Persist(4100, 24)) },
+		"copied": func(m *medium.Medium) error {
 			return errors.Join(all(m), m.Store(8192-100, secret[8:16], 0), m.Store(8192-100, zeros[:8], 0))
 		},
 	} {
@@ -266,7 +266,11 @@ func TestBypassed(t *testing.T) {
 	w := pairWorkload("")
 	run := w.Run
 	w.Run = func(o *Ops[*pair]) error {
-		o.S.m.m.image[4000] = 1
+		lent, err := o.S.m.View(4000, 8)
+		if err != nil {
+			return err
+		}
+		lent[0] = 1
 		return run(o)
 	}
 	_, err := explore(t, Config{}, w)
@@ -277,7 +281,7 @@ func TestMixed(t *testing.T) {
 	w := pairWorkload("")
 	w.Run = func(o *Ops[*pair]) error {
 		return o.Do("mix", func(p *pair) error {
-			return errors.Join(p.set(1, 2), p.m.Store8(512, 1, 0), p.m.Stream(520, make([]byte, 8), 0))
+			return errors.Join(p.set(1, 2), p.m.Store8(512, 1, 0), p.m.Write(520, make([]byte, 8), 0))
 		})
 	}
 	_, err := explore(t, Config{Models: adrOnly}, w)
@@ -321,9 +325,18 @@ func TestNothingChecked(t *testing.T) {
 func TestPastTheMedium(t *testing.T) {
 	w := idleWorkload(6)
 	dump := w.Dump
+	open := w.Recover
+	var kept []byte
+	w.Recover = func(e *Env) (*bits, error) {
+		b, err := open(e)
+		if kept == nil && err == nil {
+			kept, err = b.m.View(4096, 8) // seen as read this time, and looked at every time
+		}
+		return b, err
+	}
 	w.Dump = func(b *bits) (string, error) {
 		s, err := dump(b)
-		if b.n > 0 && b.m.m.image[4096] != 0 {
+		if b.n > 0 && kept != nil && kept[0] != 0 {
 			s += " "
 		}
 		return s, err
@@ -334,6 +347,7 @@ func TestPastTheMedium(t *testing.T) {
 		t.Error(err)
 	}
 	calls := 0
+	w.Recover = open
 	w.Dump = func(b *bits) (string, error) {
 		if calls++; calls > 6 && calls%2 == 0 {
 			b.m.Load8(128)
@@ -347,7 +361,7 @@ func TestPastTheMedium(t *testing.T) {
 
 func TestLints(t *testing.T) {
 	w := pairWorkload("")
-	w.Regions = []Region{{Name: "log", Off: 0, Len: 64, Classes: []Class{0}}, {Name: "words", Off: 64, Len: 128, Classes: []Class{1}}}
+	w.Regions = []Region{{Name: "log", Off: 0, Len: 64, Classes: []medium.Class{0}}, {Name: "words", Off: 64, Len: 128, Classes: []medium.Class{1}}}
 	r, err := explore(t, Config{Models: adrOnly, StrictLints: true}, w)
 	if err != nil || len(r.Models[0].Lints) > 0 {
 		t.Errorf("%v", err)
@@ -355,6 +369,7 @@ func TestLints(t *testing.T) {
 	w.Run = func(o *Ops[*pair]) error {
 		return o.Do("waste", func(p *pair) error {
 			m := p.m.Pin()
+			defer m.Unpin()
 			return errors.Join(p.set(1, 2), m.Store8(512, 1, 0), m.Flush(512, 8), m.Flush(512, 8), m.Flush(1024, 8), m.Fence(), m.Fence(),
 				p.m.Store8(64, 1, 0), p.m.Persist(64, 8))
 		})
@@ -537,7 +552,7 @@ func TestCreation(t *testing.T) {
 			if !late {
 				err = write()
 			}
-			p := &pair{m: e.Medium, lock: e.Locker()}
+			p := &pair{m: e.Medium, lock: e.Medium.NewMutex()}
 			if err := errors.Join(err, p.put(5, 50)); err != nil || !late {
 				return p, err
 			}

@@ -6,13 +6,14 @@ import (
 	"strings"
 
 	"github.com/safevma/safevma/pmem/crash/state"
+	"github.com/safevma/safevma/pmem/medium"
 )
 
 // Event is one step of a trace: what was done to the medium, or a note of what the
 // workload did.
 type Event struct {
 	state.Event
-	Class uint8
+	Class medium.Class
 	PCs   []uintptr // where, innermost first
 	Op    int       // of the operation that did it, from 1; 0 is none
 	note  *note
@@ -49,7 +50,9 @@ func places(pcs []uintptr) []string {
 	for {
 		f, more := frames.Next()
 		if f.Function != "" && !foreign(f.Function, f.File) {
-			all = append(all, fmt.Sprintf("%s:%d", shortFile(f.File), f.Line))
+			if at := fmt.Sprintf("%s:%d", shortFile(f.File), f.Line); len(all) == 0 || all[len(all)-1] != at {
+				all = append(all, at) // a call that is inlined comes twice
+			}
 		}
 		if !more {
 			return all

@@ -80,6 +80,9 @@ func exploreModel(ctx context.Context, cfg Config, w *workload, model state.Mode
 			continue
 		}
 		seen[t.sum(seed)] = true
+		if e.whole == nil {
+			e.whole = t
+		}
 		if err := e.trace(t, i); err != nil {
 			return err
 		}
@@ -87,7 +90,31 @@ func exploreModel(ctx context.Context, cfg Config, w *workload, model state.Mode
 			break
 		}
 	}
+	if err := e.failSyncs(); err != nil {
+		return err
+	}
 	return e.vacuous()
+}
+
+// failSyncs explores the traces in which a sync fails, each in turn, until one has no more.
+func (e *explorer) failSyncs() error {
+	for i := 1; i <= e.cfg.FailSyncs; i++ {
+		t, err := recordFailing(e.w, e.model, e.cfg.Seed, i, e.whole)
+		if err != nil {
+			return e.misuse(t, err)
+		}
+		if !t.failed() {
+			return nil
+		}
+		if t.created == len(t.events) { // whole or not: as the creation that did not fail
+			t.events[0].note.legal = e.whole.events[0].note.legal
+		}
+		e.report.SyncsFailed++
+		if err := e.trace(t, 0); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // explorer explores the traces of one workload under one model.
@@ -102,6 +129,7 @@ type explorer struct {
 	random *rand.Rand
 	report *ModelReport
 	start  time.Time
+	whole  *trace // in which no sync failed
 	told   time.Time
 
 	// of one trace
@@ -145,7 +173,7 @@ func newExplorer(ctx context.Context, cfg Config, w *workload, model state.Model
 	}
 	e.tree.Size, e.deeper.Size = (*outcome).size, (*outcome).size
 	e.prober.keep = !cfg.Shallow || cfg.Restart
-	e.scratch = make([]byte, w.size)
+	e.scratch = make([]byte, w.most+attributes)
 	return e
 }
 

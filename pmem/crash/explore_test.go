@@ -8,12 +8,13 @@ import (
 	"testing"
 
 	"github.com/safevma/safevma/pmem/crash/state"
+	"github.com/safevma/safevma/pmem/medium"
 )
 
 // bits is a log with valid bits: slots of 128 bytes, a value in the first line and the valid
 // word in the second.
 type bits struct {
-	m    Medium
+	m    *medium.Medium
 	n    int64
 	flaw string
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/safevma/safevma/pmem/crash/state"
+	"github.com/safevma/safevma/pmem/medium"
 )
 
 // Plain explores as one would without this package's means: it copies each image of each
@@ -88,9 +89,12 @@ func (p *plainly) images(st *state.State) error {
 
 func (p *plainly) recover(image []byte) *outcome {
 	o := &outcome{}
-	m := &memory{image: image, watch: deaf{}}
 	o.err = guard(func() error {
-		s, err := p.u.recover(&Env{Medium: newMedium(m, p.model), Rand: rand.New(rand.NewPCG(1, 1))})
+		m, err := p.u.newMedium(image, p.model, deaf{})
+		if err != nil {
+			return err
+		}
+		s, err := p.u.recover(&Env{Medium: m, Rand: rand.New(rand.NewPCG(1, 1))})
 		if err != nil {
 			return err
 		}
@@ -105,5 +109,5 @@ func (p *plainly) recover(image []byte) *outcome {
 // deaf records nothing.
 type deaf struct{}
 
-func (deaf) event(*Event) error      { return nil }
-func (deaf) read(int64, int64) error { return nil }
+func (deaf) Event(medium.Event) error { return nil }
+func (deaf) Read(int64, int64) error  { return nil }

@@ -83,6 +83,7 @@ func (e *explorer) fail(err error, sc *scene) error {
 	}
 	f.Parts = e.parts(sc)
 	f.Replay = newReplay(f, sc.image(), sc.legal)
+	f.Replay.Linked = e.prober.linked
 	return f
 }
 

@@ -95,6 +95,8 @@ var errOverlap = errors.New("operations overlap: the workload needs a Model, and
 type dumps struct {
 	dump   func() (string, error) // of the living structure
 	states []string               // since the last operation that is durable
+	after  map[int]string         // of each operation
+	known  map[int]string         // the same, of a run in which none failed
 	busy   bool
 }
 
@@ -121,8 +123,13 @@ func (h *dumps) acknowledge(op *operation) (*legal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("dump after %s: %w", op.name, err)
 	}
-	if h.states = append(h.states, state); !op.relaxed {
-		h.states = h.states[len(h.states)-1:]
+	h.after[op.id] = state
+	h.states = append(h.states, state)
+	if whole, ok := h.known[op.id]; ok && op.err != nil {
+		h.states = append(h.states, whole) // it may have taken effect, though nobody sees it now
+	}
+	if op.err == nil && !op.relaxed {
+		h.states = []string{state}
 	}
 	return h.legal(), nil
 }

@@ -35,10 +35,11 @@ type linter struct {
 	model   state.Model
 	regions []Region
 	found   map[[2]string]int
+	busy    map[int]bool // syncs that have something to do
 }
 
 func newLinter(model state.Model, regions []Region) *linter {
-	return &linter{model: model, regions: regions, found: map[[2]string]int{}}
+	return &linter{model: model, regions: regions, found: map[[2]string]int{}, busy: map[int]bool{}}
 }
 
 func (l *linter) event(e *Event, st *state.State) {
@@ -55,7 +56,9 @@ func (l *linter) event(e *Event, st *state.State) {
 		}
 	case adr && e.Kind == state.Fence && !st.Awaited(e.Thread):
 		l.say(LintIdleFence, e)
-	case e.Kind == state.SyncBegin && l.model.Domain == state.PageCache && !st.Waits(e.Off, e.Len):
+	case e.Kind == state.SyncBegin && st.Waits(e.Off, e.Len):
+		l.busy[e.ID] = true
+	case e.Kind == state.SyncEnd && l.model.Domain == state.PageCache && !l.busy[e.ID]:
 		l.say(LintIdleSync, e)
 	}
 }
@@ -63,7 +66,7 @@ func (l *linter) event(e *Event, st *state.State) {
 // class looks whether a store belongs where it goes.
 func (l *linter) class(e *Event) {
 	for _, r := range l.regions {
-		if e.Off < r.Off+r.Len && e.Off+int64(len(e.Data)) > r.Off && !slices.Contains(r.Classes, Class(e.Class)) {
+		if e.Off < r.Off+r.Len && e.Off+int64(len(e.Data)) > r.Off && !slices.Contains(r.Classes, e.Class) {
 			l.say(LintWrongClass+" in "+r.Name, e)
 		}
 	}

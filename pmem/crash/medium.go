@@ -2,91 +2,81 @@ package crash
 
 import (
 	"encoding/binary"
-	"errors"
-	"fmt"
 
 	"github.com/safevma/safevma/pmem/crash/state"
+	"github.com/safevma/safevma/pmem/medium"
 )
 
-// Class says what a store is for.
-type Class uint8
+// An image, as the models know it, is the bytes of the medium up to its largest size, and
+// behind them a page with the attributes of the file, a word each.
+const (
+	attributes = 4096
+	sizeWord   = 0 // the length of the medium
+	linkWord   = 8 // 1 if the file has its name
+)
 
-// Medium is the memory that a structure lives on. All its stores, flushes, fences, syncs and
-// reads go through it.
-type Medium struct {
-	m      *memory
-	model  state.Model
-	thread int
+// newImage is that of a new medium.
+func (w *workload) newImage() []byte {
+	image := make([]byte, w.most+attributes)
+	binary.LittleEndian.PutUint64(image[w.most+sizeWord:], uint64(w.size))
+	return image
 }
 
-func newMedium(m *memory, model state.Model) Medium { return Medium{m, model, 0} }
+// newMedium is a medium whose bytes are those of an image.
+func (w *workload) newMedium(image []byte, model state.Model, r medium.Recorder) (*medium.Medium, error) {
+	size := int64(binary.LittleEndian.Uint64(image[w.most+sizeWord:]))
+	return medium.Record(image[:size:w.most], medium.Emulation{Kind: kindOf(model), Unit: model.Unit}, r)
+}
 
-func (d Medium) t() int {
-	if d.thread != 0 {
-		return d.thread
+// kindOf is the kind of medium on which a model is explored.
+func kindOf(m state.Model) medium.Kind {
+	if m.Domain == state.PageCache || m.Unit >= 512 {
+		return medium.PageCache
 	}
-	return d.m.anonymous()
+	return medium.DAX
 }
 
-// Pin returns a handle whose calls count as made by one thread.
-func (d Medium) Pin() Medium { d.thread = d.m.anonymous(); return d }
-
-// Store stores bytes, in the order of their words.
-func (d Medium) Store(off int64, data []byte, class Class) error {
-	return d.m.do(Event{Event: state.Event{Kind: state.Store, Thread: d.t(), Off: off, Data: data}, Class: uint8(class)})
-}
-
-// Store8 stores a word.
-func (d Medium) Store8(off int64, v uint64, class Class) error {
-	return d.Store(off, binary.LittleEndian.AppendUint64(nil, v), class)
-}
-
-// Stream stores bytes by non-temporal stores.
-func (d Medium) Stream(off int64, data []byte, class Class) error {
-	return d.m.do(Event{Event: state.Event{Kind: state.Stream, Thread: d.t(), Off: off, Data: data}, Class: uint8(class)})
-}
-
-// Flush starts the write-back of the lines of a range.
-func (d Medium) Flush(off, n int64) error {
-	return d.m.do(Event{Event: state.Event{Kind: state.Flush, Thread: d.t(), Off: off, Len: n}})
-}
-
-// Fence waits for what the thread flushed and streamed.
-func (d Medium) Fence() error {
-	return d.m.do(Event{Event: state.Event{Kind: state.Fence, Thread: d.t()}})
-}
-
-// Persist makes a range durable on any medium.
-func (d Medium) Persist(off, n int64) error {
-	d.thread = d.t()
-	if d.model.Domain == state.PageCache {
-		if err := d.m.do(Event{Event: state.Event{Kind: state.SyncBegin, Thread: d.thread, Off: off, Len: n, ID: d.thread}}); err != nil {
-			return err
+// translate says what an event of the medium is to the models: one event or two.
+func (w *workload) translate(e medium.Event) []Event {
+	v := Event{Class: e.Class, Event: state.Event{Thread: e.Thread, Off: e.Off, Len: e.Len, ID: e.ID, Data: e.Data}}
+	attribute := func(word int64, value uint64) Event {
+		return Event{Event: state.Event{Kind: state.Attribute, Off: w.most + word, Len: state.Word, Data: binary.LittleEndian.AppendUint64(nil, value)}}
+	}
+	covers := func(word int64) Event {
+		return Event{Event: state.Event{Kind: state.SyncBegin, ID: e.ID, Off: w.most + word, Len: state.Word}}
+	}
+	switch e.Action {
+	case medium.Store:
+		v.Kind = state.Store
+	case medium.Stream:
+		v.Kind = state.Stream
+	case medium.Flush:
+		v.Kind = state.Flush
+	case medium.Fence:
+		v.Kind = state.Fence
+	case medium.SyncBegin:
+		v.Kind = state.SyncBegin
+		switch e.Scope {
+		case medium.File:
+			return []Event{v, covers(sizeWord)}
+		case medium.Directory:
+			return []Event{covers(linkWord)}
 		}
-		return d.m.do(Event{Event: state.Event{Kind: state.SyncEnd, Thread: d.thread, ID: d.thread}})
+	case medium.SyncEnd:
+		v.Kind, v.Off, v.Len = state.SyncEnd, 0, 0
+	case medium.Extend:
+		v.Kind, v.Len = state.Zero, e.Len-e.Off
+		return []Event{v, attribute(sizeWord, uint64(e.Len))}
+	case medium.Link:
+		return []Event{attribute(linkWord, 1)}
 	}
-	if err := d.Flush(off, n); err != nil {
-		return err
-	}
-	return d.Fence()
+	return []Event{v}
 }
 
-// Read copies bytes out.
-func (d Medium) Read(off int64, buf []byte) error {
-	b, err := d.m.look(off, int64(len(buf)))
-	copy(buf, b)
-	return err
-}
-
-// Load8 reads a word.
-func (d Medium) Load8(off int64) (uint64, error) {
-	b, err := d.m.look(off, 8)
-	if err != nil {
-		return 0, err
+// put makes an event's change to an image.
+func (e *Event) put(image []byte) {
+	if e.Kind == state.Zero {
+		clear(image[e.Off : e.Off+e.Len])
 	}
-	return binary.LittleEndian.Uint64(b), nil
+	copy(image[e.Off:], e.Data)
 }
-
-var errPoison = errors.New("poisoned")
-
-func poisoned(off, n int64) error { return fmt.Errorf("%d bytes at %d: %w", n, off, errPoison) }

@@ -144,7 +144,7 @@ func (e *explorer) restart() error {
 			}
 			fresh = false
 		}
-		ev.ID += 1 << 30 // not a sync of the workload's
+		ev.ID, ev.Thread = ev.ID+1<<30, ev.Thread+1<<30 // not those of the workload
 		if err := st.Apply(ev.Event, nil); errors.Is(err, state.ErrMixed) {
 			return e.fail(err, &scene{box: seen, legal: e.legal})
 		} else if err != nil {

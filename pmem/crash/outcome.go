@@ -2,6 +2,7 @@ package crash
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"runtime"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/safevma/safevma/pmem/crash/decision"
 	"github.com/safevma/safevma/pmem/crash/state"
+	"github.com/safevma/safevma/pmem/medium"
 )
 
 // outcome is what a recovery and its checks came to.
@@ -34,20 +36,27 @@ func (o *outcome) same(p *outcome) bool {
 	return o.absent == p.absent && o.dump == p.dump && fmt.Sprint(o.err) == fmt.Sprint(p.err)
 }
 
+// ErrSteps reports a recovery that does not come to an end.
+var ErrSteps = errors.New("recovery does not end")
+
+var errPoison = errors.New("poisoned")
+
 // prober runs recoveries, each on one image, and puts the image back as it was.
 type prober struct {
 	w      *workload
 	model  state.Model
 	keep   bool // the events of recovery
 	traced bool // with their places
+	linked bool // the file gets its name by a Link
 	limit  int  // of calls of the medium in one recovery
 
-	medium  *memory
-	env     *Env
-	hot     []bool   // blocks that something wrote: the others are the same in all images
-	cold    []int64  // blocks that a recovery wrote that were not hot
-	known   []uint64 // block: its bytes that were read or written in this run
-	blocks  []int64  // those with a bit in known
+	image   []byte
+	s       *scheduler // once recovery starts a goroutine
+	side    error      // of such a goroutine
+	hot     []bool     // blocks that something wrote: the others are the same in all images
+	cold    []int64    // blocks that a recovery wrote that were not hot
+	known   []uint64   // block: its bytes that were read or written in this run
+	blocks  []int64    // those with a bit in known
 	undo    []undone
 	saved   []byte
 	path    []pathRead
@@ -71,10 +80,8 @@ type pathRead struct {
 }
 
 func newProber(w *workload, model state.Model) *prober {
-	blocks := w.size / decision.Block
+	blocks := (w.most + attributes) / decision.Block
 	p := &prober{w: w, model: model, limit: 1 << 20, hot: make([]bool, blocks), known: make([]uint64, blocks), poison: map[int64]bool{}}
-	p.medium = &memory{watch: p}
-	p.env = &Env{Medium: newMedium(p.medium, model)}
 	p.worker()
 	return p
 }
@@ -108,6 +115,7 @@ func (p *prober) inWorker(fn func()) bool {
 func (p *prober) warm(events []Event) {
 	for _, e := range events {
 		p.heat(e.Off, int64(len(e.Data)), nil)
+		p.linked = p.linked || e.Kind == state.Attribute && e.Off == p.w.most+linkWord
 	}
 }
 
@@ -127,7 +135,7 @@ func (p *prober) heat(off, n int64, cold *[]int64) {
 
 // run recovers one image of a box.
 func (p *prober) run(box decision.Box, picks []int) ([]decision.Read, *outcome) {
-	p.medium.image, p.medium.next = box.Base, 0
+	p.image, p.s, p.side = box.Base, nil, nil
 	p.path, p.found, p.events, p.stores, p.calls, p.cold = p.path[:0], p.found[:0], nil, 0, 0, p.cold[:0]
 	for i, c := range box.Cells() {
 		if v := c.Versions[picks[i]]; v.Mask != nil || picks[i] != 0 {
@@ -135,10 +143,12 @@ func (p *prober) run(box decision.Box, picks []int) ([]decision.Read, *outcome) 
 			v.Put(box.Base[c.Off:], 0, c.Len)
 		}
 	}
-	p.env.Rand = rand.New(rand.NewPCG(1, 1))
 	o := &outcome{}
 	if !p.inWorker(func() { p.recover(o) }) {
 		o.err = ErrSteps
+	}
+	if p.side != nil && (o.err == nil || errors.Is(o.err, ErrSteps)) {
+		o.err = p.side
 	}
 	o.events, o.stores = p.events, p.stores
 	p.restore()
@@ -147,8 +157,13 @@ func (p *prober) run(box decision.Box, picks []int) ([]decision.Read, *outcome) 
 
 // recover is the run of the user's code.
 func (p *prober) recover(o *outcome) {
+	defer p.leave()
 	o.err = guard(func() error {
-		s, err := p.w.recover(p.env)
+		m, err := p.open(o)
+		if err != nil {
+			return err
+		}
+		s, err := p.w.recover(&Env{Medium: m, Rand: rand.New(rand.NewPCG(1, 1))})
 		if err != nil {
 			o.absent = p.w.absent != nil && p.w.absent(err)
 			return fmt.Errorf("recover: %w", err)
@@ -165,25 +180,81 @@ func (p *prober) recover(o *outcome) {
 	})
 }
 
-// event hears of what recovery does.
-func (p *prober) event(e *Event) error {
+var errUnlinked = errors.New("the file has no name")
+
+// open is the medium, if there is one: its attributes are read by whoever opens a file.
+func (p *prober) open(o *outcome) (*medium.Medium, error) {
+	if err := p.Read(p.w.most, 2*state.Word); err != nil {
+		return nil, err
+	}
+	if p.linked && p.image[p.w.most+linkWord] == 0 {
+		o.absent = true
+		return nil, errUnlinked
+	}
+	return p.w.newMedium(p.image, p.model, p)
+}
+
+// Event hears of what recovery does.
+func (p *prober) Event(e medium.Event) error {
 	if err := p.step(); err != nil {
 		return err
 	}
-	if n := int64(len(e.Data)); n > 0 {
-		p.stores++
-		p.heat(e.Off, n, &p.cold)
-		p.save(e.Off, n)
-		p.learn(e.Off, n, nil)
-	}
-	if p.keep {
-		e.Data = bytes.Clone(e.Data)
-		if e.Index = len(p.events); p.traced {
-			e.PCs = callers(3)
+	for _, ev := range p.w.translate(e) {
+		n := int64(len(ev.Data))
+		if ev.Kind == state.Zero {
+			n = ev.Len
 		}
-		p.events = append(p.events, *e)
+		if n > 0 {
+			p.stores++
+			p.heat(ev.Off, n, &p.cold)
+			p.save(ev.Off, n)
+			p.learn(ev.Off, n, nil)
+			ev.put(p.image)
+		}
+		if p.keep {
+			ev.Data, ev.Index, ev.PCs = bytes.Clone(ev.Data), len(p.events), p.places()
+			p.events = append(p.events, ev)
+		}
 	}
 	return nil
+}
+
+func (p *prober) places() []uintptr {
+	if !p.traced {
+		return nil
+	}
+	return callers(2)
+}
+
+// Wait is for package medium. Without goroutines, nobody makes ready what is not.
+func (p *prober) Wait(ready func() bool) {
+	switch {
+	case p.s != nil:
+		p.s.wait(ready)
+	case ready != nil && !ready():
+		p.side = ErrDeadlock
+		runtime.Goexit()
+	}
+}
+
+// Go is for package medium: from here on recovery is scheduled, always in the same way.
+func (p *prober) Go(fn func()) {
+	if p.s == nil {
+		p.s = newScheduler(1)
+		p.s.adopt()
+	}
+	p.s.start(func() {
+		if err := guard(func() error { fn(); return nil }); err != nil {
+			p.side = err
+		}
+	}, true)
+}
+
+// leave ends the goroutines that recovery started.
+func (p *prober) leave() {
+	if p.s != nil {
+		p.s.leave()
+	}
 }
 
 func (p *prober) step() error {
@@ -196,20 +267,20 @@ func (p *prober) step() error {
 	return fmt.Errorf("%w: %d calls of the medium so far", ErrSteps, p.calls)
 }
 
-// read hears of what recovery reads. Only the first look at a byte tells something about the
+// Read hears of what recovery reads. Only the first look at a byte tells something about the
 // image, and only where something was written in the course of time.
-func (p *prober) read(off, n int64) error {
+func (p *prober) Read(off, n int64) error {
 	if err := p.step(); err != nil {
 		return err
 	}
 	for b := off / decision.Block; n > 0 && b <= (off+n-1)/decision.Block; b++ {
 		if p.poison[b] {
-			return poisoned(b*decision.Block, decision.Block)
+			return errPoison
 		}
 	}
 	p.learn(off, n, func(from, to int64) {
 		p.path = append(p.path, pathRead{from, int(to - from)})
-		p.found = append(p.found, p.medium.image[from:to]...)
+		p.found = append(p.found, p.image[from:to]...)
 	})
 	return nil
 }
@@ -249,14 +320,14 @@ func (p *prober) learnBlock(b, off, to int64, fresh func(from, to int64)) {
 
 func (p *prober) save(off, n int64) {
 	from := len(p.saved)
-	p.saved = append(p.saved, p.medium.image[off:off+n]...)
+	p.saved = append(p.saved, p.image[off:off+n]...)
 	p.undo = append(p.undo, undone{off, from, len(p.saved)})
 }
 
 // restore puts the image back.
 func (p *prober) restore() {
 	for _, u := range slices.Backward(p.undo) {
-		copy(p.medium.image[u.off:], p.saved[u.from:u.to])
+		copy(p.image[u.off:], p.saved[u.from:u.to])
 	}
 	p.undo, p.saved = p.undo[:0], p.saved[:0]
 	for _, b := range p.blocks {

@@ -1,13 +1,17 @@
 package crash
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"hash/maphash"
 	"math/rand/v2"
+	"runtime"
 	"slices"
+	"syscall"
 
 	"github.com/safevma/safevma/pmem/crash/state"
+	"github.com/safevma/safevma/pmem/medium"
 )
 
 // trace is what one run of a workload did.
@@ -17,15 +21,19 @@ type trace struct {
 	events     []Event
 	operations int
 	goroutines int
-	schedule   uint64 // a hash
-	created    int    // the event that acknowledged the creation
+	schedule   uint64         // a hash
+	after      map[int]string // the state after each operation, where they don't overlap
+	created    int            // the event that acknowledged the creation
 }
 
 // recorder runs a workload and takes down what it does.
 type recorder struct {
 	w         *workload
-	medium    *memory
-	shadow    []byte
+	image     []byte // the bytes of the medium
+	shadow    []byte // what they are, if nobody goes past it
+	syncs     int    // so far
+	failing   int    // the sync that fails, from 1; 0 is none
+	known     *trace // in which none fails
 	trace     *trace
 	s         *scheduler
 	history   history
@@ -36,18 +44,29 @@ type recorder struct {
 }
 
 var (
+	// ErrBypassed reports that the bytes of the medium changed without a store through it.
+	ErrBypassed = errors.New("a store went past the medium")
+
 	errStray = errors.New("a dump or a check stores to the medium")
 	errPanic = errors.New("panic")
 )
 
 // record runs the workload once, on a medium of the model.
 func record(w *workload, model state.Model, seed uint64) (*trace, error) {
-	r := &recorder{w: w, s: newScheduler(seed), current: map[*task]*operation{}}
-	r.trace = &trace{seed: seed, initial: make([]byte, w.size)}
-	r.medium = &memory{image: make([]byte, w.size), watch: r}
-	r.shadow = make([]byte, w.size)
-	env := &Env{Medium: newMedium(r.medium, model), Rand: rand.New(rand.NewPCG(seed, 1)), s: r.s}
-	err := r.s.run(func() { r.fail(guard(func() error { return r.whole(env) })) })
+	return recordFailing(w, model, seed, 0, nil)
+}
+
+// recordFailing lets a sync fail. Known is the trace in which none did.
+func recordFailing(w *workload, model state.Model, seed uint64, failing int, known *trace) (*trace, error) {
+	r := &recorder{w: w, s: newScheduler(seed), current: map[*task]*operation{}, failing: failing, known: known}
+	r.trace = &trace{seed: seed, initial: w.newImage()}
+	r.image, r.shadow = w.newImage(), w.newImage()
+	m, err := w.newMedium(r.image, model, r)
+	if err != nil {
+		return nil, err
+	}
+	env := &Env{Medium: m, Rand: rand.New(rand.NewPCG(seed, 1))}
+	err = r.s.run(func() { r.fail(guard(func() error { return r.whole(env) })) })
 	if r.err == nil {
 		r.err = err
 	}
@@ -62,6 +81,10 @@ func record(w *workload, model state.Model, seed uint64) (*trace, error) {
 func (r *recorder) whole(env *Env) error {
 	r.note(begin, "create", &legal{absent: true}, nil)
 	s, err := r.w.create(env)
+	if r.expected(err) {
+		r.trace.created = len(r.trace.events) // never
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("create: %w", err)
 	}
@@ -69,10 +92,15 @@ func (r *recorder) whole(env *Env) error {
 		return err
 	}
 	r.trace.created = len(r.trace.events) - 1
-	if err := r.w.run(r, env, s); err != nil {
+	if err := r.w.run(r, env, s); err != nil && !r.expected(err) {
 		return fmt.Errorf("the workload itself failed: %w", err)
 	}
 	return nil
+}
+
+// expected reports an error that comes of the sync that was made to fail.
+func (r *recorder) expected(err error) bool {
+	return errors.Is(err, medium.ErrSync) && r.failing > 0 && r.syncs >= r.failing
 }
 
 // open acknowledges the creation and begins the history.
@@ -87,7 +115,7 @@ func (r *recorder) open(s any) error {
 	case r.w.model != nil:
 		r.history = newOrders(r.w.model)
 	default:
-		r.history = &dumps{dump: dump}
+		r.history = r.oneByOne(dump)
 	}
 	first, err := dump()
 	if err != nil {
@@ -102,6 +130,16 @@ func (r *recorder) open(s any) error {
 	r.trace.events[0].note.legal.dumps = map[string]bool{first: true}
 	r.note(acknowledged, "create", &legal{dumps: map[string]bool{first: true}}, nil)
 	return nil
+}
+
+// oneByOne is the history of operations that don't overlap.
+func (r *recorder) oneByOne(dump func() (string, error)) *dumps {
+	h := &dumps{dump: dump, after: map[int]string{}}
+	if r.known != nil {
+		h.known = r.known.after
+	}
+	r.trace.after = h.after
+	return h
 }
 
 // quietly runs a dump of the living structure: what it reads is not recorded.
@@ -151,9 +189,6 @@ func (r *recorder) operate(op *operation, fn func() (string, error)) error {
 		for state := range after.dumps {
 			l.dumps[state] = true
 		}
-		if op.err != nil {
-			after.dumps = l.dumps
-		}
 	}
 	r.note(acknowledged, op.name, after, nil)
 	return op.err
@@ -162,7 +197,20 @@ func (r *recorder) operate(op *operation, fn func() (string, error)) error {
 // spawn starts a goroutine.
 func (r *recorder) spawn(fn func() error) {
 	r.trace.goroutines++
-	r.s.start(func() { r.fail(guard(fn)) })
+	r.s.start(func() { r.fail(guard(fn)) }, false)
+}
+
+// Wait is for package medium: another goroutine may go on.
+func (r *recorder) Wait(ready func() bool) {
+	if !r.paused {
+		r.s.wait(ready)
+	}
+}
+
+// Go is for package medium: a goroutine of the structure.
+func (r *recorder) Go(fn func()) {
+	r.trace.goroutines++
+	r.s.start(func() { r.fail(guard(func() error { fn(); return nil })) }, true)
 }
 
 func (r *recorder) erase(secret []byte) error {
@@ -175,43 +223,53 @@ func (r *recorder) erase(secret []byte) error {
 	return nil
 }
 
-// event takes down what is done to the medium.
-func (r *recorder) event(e *Event) error {
+// Event takes down what is done to the medium.
+func (r *recorder) Event(e medium.Event) error {
 	if r.paused {
 		return errStray
 	}
-	r.s.yield()
 	if r.err != nil {
 		return r.err
 	}
-	if e.Kind == state.Fence || e.Kind == state.SyncBegin || e.Kind == state.SyncEnd {
+	if e.Action == medium.Fence || e.Action == medium.SyncBegin || e.Action == medium.SyncEnd {
 		if err := r.compare("at a fence"); err != nil {
 			r.fail(err)
 			return err
 		}
 	}
-	e.Data = slices.Clone(e.Data)
-	e.PCs = callers(3)
-	r.append(*e)
-	copy(r.shadow[e.Off:], e.Data)
-	return nil
+	all := r.w.translate(e)
+	failed := r.fails(e, all)
+	for _, ev := range all {
+		ev.Data, ev.PCs = slices.Clone(ev.Data), callers(1)
+		r.append(ev)
+		ev.put(r.shadow)
+	}
+	return failed
 }
 
-func (r *recorder) read(int64, int64) error {
-	if !r.paused {
-		r.s.yield()
+// fails makes the sync fail that is to.
+func (r *recorder) fails(e medium.Event, all []Event) error {
+	if e.Action != medium.SyncEnd {
+		return nil
 	}
-	return r.err
+	if r.syncs++; r.syncs != r.failing {
+		return nil
+	}
+	all[0].Kind = state.SyncFail
+	return syscall.EIO
 }
+
+// Read is for package medium: reads are not recorded.
+func (r *recorder) Read(int64, int64) error { return r.err }
 
 // compare holds the medium against what was stored through it.
 func (r *recorder) compare(when string) error {
-	if off, differ := differs(r.medium.image, r.shadow); differ {
+	if off, differ := differs(r.image[:r.w.most], r.shadow[:r.w.most]); differ {
 		where := "before the first operation"
 		if n := len(r.trace.events); n > 0 {
 			where = "before " + place(callers(2))
 		}
-		return fmt.Errorf("%w: byte %d is %#x, %#x was stored last; found %s, %s", ErrBypassed, off, r.medium.image[off], r.shadow[off], when, where)
+		return fmt.Errorf("%w: byte %d is %#x, %#x was stored last; found %s, %s", ErrBypassed, off, r.image[off], r.shadow[off], when, where)
 	}
 	return nil
 }
@@ -226,6 +284,11 @@ func guard(fn func() error) (err error) {
 	return fn()
 }
 
+// failed reports whether a sync was made to fail.
+func (t *trace) failed() bool {
+	return slices.ContainsFunc(t.events, func(e Event) bool { return e.Kind == state.SyncFail })
+}
+
 // sum tells traces apart.
 func (t *trace) sum(seed maphash.Seed) uint64 {
 	var h maphash.Hash
@@ -235,4 +298,22 @@ func (t *trace) sum(seed maphash.Seed) uint64 {
 		h.Write(e.Data)
 	}
 	return h.Sum64()
+}
+
+// callers returns where the user's code made the call.
+func callers(skip int) []uintptr {
+	pcs := make([]uintptr, 24)
+	return pcs[:runtime.Callers(skip+2, pcs)]
+}
+
+// differs returns where two images differ first.
+func differs(a, b []byte) (int64, bool) {
+	if bytes.Equal(a, b) {
+		return 0, false
+	}
+	i := 0
+	for a[i] == b[i] {
+		i++
+	}
+	return int64(i), true
 }

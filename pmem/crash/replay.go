@@ -28,6 +28,7 @@ type Replay struct {
 	Allowed []string    `json:"allowed,omitempty"`
 	Absent  bool        `json:"absent,omitempty"` // nothing at all is allowed too
 	Any     bool        `json:"any,omitempty"`    // no dump was made
+	Linked  bool        `json:"linked,omitempty"` // the file is there only if it has its name
 }
 
 // ErrReplay reports a file that is no replay, or one of something else.
@@ -90,14 +91,15 @@ func RunReplay[S any](w Workload[S], r *Replay) error {
 	if err != nil {
 		return err
 	}
-	if u.size != r.Size {
-		return fmt.Errorf("%w: for a medium of %d bytes, the workload has %d", ErrReplay, r.Size, u.size)
+	if u.most+attributes != r.Size {
+		return fmt.Errorf("%w: for a medium of %d bytes, the workload has %d", ErrReplay, r.Size-attributes, u.most)
 	}
 	image, err := r.image()
 	if err != nil {
 		return err
 	}
 	p := newProber(u, r.Model)
+	p.linked = r.Linked
 	defer p.close()
 	_, o := p.run(decision.Box{Base: image}, nil)
 	l := &legal{absent: r.Absent, any: r.Any, dumps: map[string]bool{}}

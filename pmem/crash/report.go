@@ -51,7 +51,8 @@ type ModelReport struct {
 	NestedChecked string `json:"nested_states_checked"`
 	// Recoveries is how many were run to check all that.
 	Recoveries     int64  `json:"recoveries"`
-	Audits         int64  `json:"audits"`   // recoveries that confirmed the pruning
+	Audits         int64  `json:"audits"` // recoveries that confirmed the pruning
+	SyncsFailed    int    `json:"syncs_failed"`
 	Controls       int    `json:"controls"` // states that had to be refused, and were
 	CanarySearches int    `json:"canary_searches"`
 	Damaged        int    `json:"damaged"`          // images with a flipped bit or a poisoned block
@@ -96,7 +97,9 @@ func (r *ModelReport) point(t tally, found *big.Int, quick bool) {
 
 // trace takes in a trace that is through.
 func (r *ModelReport) trace(t *trace, c *state.Census, l *linter) {
-	r.Schedules++
+	if !t.failed() {
+		r.Schedules++
+	}
 	r.Operations += t.operations
 	r.Events += len(t.events)
 	for _, e := range t.events {
@@ -106,7 +109,7 @@ func (r *ModelReport) trace(t *trace, c *state.Census, l *linter) {
 	}
 	images, exact := c.Total()
 	r.images.Add(&r.images, images)
-	r.ImagesExact = r.ImagesExact && exact && r.Schedules == 1
+	r.ImagesExact = r.ImagesExact && exact && r.Schedules == 1 && !t.failed()
 	r.lint(l.list())
 	r.fill()
 }
@@ -197,6 +200,9 @@ func (m *ModelReport) String() string {
 	}
 	if m.PointsSampled > 0 {
 		fmt.Fprintf(&b, "    SAMPLED: %d crash points have more images than were tried\n", m.PointsSampled)
+	}
+	if m.SyncsFailed > 0 {
+		fmt.Fprintf(&b, "    %d runs with a sync that failed\n", m.SyncsFailed)
 	}
 	if m.Damaged > 0 {
 		fmt.Fprintf(&b, "    %d damaged images: %d reported, %d unharmed\n", m.Damaged, m.Refused, m.Unharmed)

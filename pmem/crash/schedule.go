@@ -4,27 +4,28 @@ import (
 	"errors"
 	"math/rand/v2"
 	"runtime"
-	"sync"
 )
 
 // ErrDeadlock reports goroutines that all wait for each other.
 var ErrDeadlock = errors.New("deadlock: every goroutine waits")
 
-// scheduler lets one goroutine of the workload run at a time. At each call of the medium
-// and of a lock it chooses, by its seed, who goes on.
+// scheduler lets one goroutine run at a time. At each call of the medium and of its locks it
+// chooses, by its seed, who goes on.
 type scheduler struct {
 	random  *rand.Rand
 	tasks   []*task // not yet over
 	current *task
+	over    bool // what is left is ended
 	dead    bool
 	done    chan struct{} // closed when no task is left
-	choices uint64        // a hash of what was chosen: two schedules with one hash are one
+	choices uint64        // a hash of what was chosen
 }
 
-// task is a goroutine of the workload.
+// task is a goroutine.
 type task struct {
-	resume chan struct{}
-	ready  func() bool // nil: can go on
+	resume     chan struct{}
+	ready      func() bool // nil: can go on
+	background bool        // ended when only such are left
 }
 
 func newScheduler(seed uint64) *scheduler {
@@ -33,7 +34,7 @@ func newScheduler(seed uint64) *scheduler {
 
 // run runs the first goroutine, and returns when all are over.
 func (s *scheduler) run(fn func()) error {
-	s.start(fn)
+	s.start(fn, false)
 	s.current = s.tasks[0]
 	s.current.resume <- struct{}{}
 	<-s.done
@@ -43,30 +44,48 @@ func (s *scheduler) run(fn func()) error {
 	return nil
 }
 
+// adopt makes the caller the first goroutine. It leaves in the end.
+func (s *scheduler) adopt() {
+	s.current = &task{resume: make(chan struct{})}
+	s.tasks = append(s.tasks, s.current)
+}
+
+// leave ends all but the caller, who was adopted.
+func (s *scheduler) leave() {
+	s.over = true
+	if s.tasks = s.tasks[1:]; len(s.tasks) > 0 {
+		s.tasks[0].resume <- struct{}{}
+		<-s.done
+	}
+}
+
 // start adds a goroutine. It does not run yet.
-func (s *scheduler) start(fn func()) {
-	t := &task{resume: make(chan struct{})}
+func (s *scheduler) start(fn func(), background bool) {
+	t := &task{resume: make(chan struct{}), background: background}
 	s.tasks = append(s.tasks, t)
 	go func() {
 		<-t.resume
 		defer s.finish(t) // by runtime.Goexit too
-		if !s.dead {
+		if !s.over {
 			fn()
 		}
 	}()
 }
 
 func (s *scheduler) finish(t *task) {
-	for i, other := range s.tasks {
-		if other == t {
-			s.tasks = append(s.tasks[:i], s.tasks[i+1:]...)
-			break
+	foreground := false
+	var left []*task
+	for _, other := range s.tasks {
+		if other != t {
+			left = append(left, other)
+			foreground = foreground || !other.background
 		}
 	}
-	if len(s.tasks) == 0 {
+	if s.tasks = left; len(left) == 0 {
 		close(s.done)
 		return
 	}
+	s.over = s.over || !foreground
 	s.current = s.choose()
 	s.current.resume <- struct{}{}
 }
@@ -79,8 +98,10 @@ func (s *scheduler) choose() *task {
 			able = append(able, t)
 		}
 	}
-	if len(able) == 0 || s.dead {
-		s.dead = true
+	if len(able) == 0 && !s.over {
+		s.dead, s.over = true, true
+	}
+	if s.over {
 		return s.tasks[0]
 	}
 	i := 0
@@ -91,83 +112,19 @@ func (s *scheduler) choose() *task {
 	return able[i]
 }
 
-// yield is a point at which another goroutine may go on.
-func (s *scheduler) yield() { s.wait(nil) }
-
-// wait lets others go on until ready.
+// wait lets others go on until ready; nil is a point at which they may.
 func (s *scheduler) wait(ready func() bool) {
-	if s == nil || s.dead {
+	if s.over {
 		return
 	}
 	me := s.current
 	me.ready = ready
-	next := s.choose()
-	if next != me {
+	if next := s.choose(); next != me {
 		s.current = next
 		next.resume <- struct{}{}
 		<-me.resume
 	}
-	me.ready = nil
-	if s.dead {
+	if me.ready = nil; s.over {
 		runtime.Goexit()
 	}
-}
-
-// lock is a mutex whose calls are scheduling points.
-type lock struct {
-	s    *scheduler
-	held bool
-}
-
-func (l *lock) Lock() {
-	l.s.wait(func() bool { return !l.held })
-	l.held = true
-}
-
-func (l *lock) Unlock() {
-	l.held = false
-	l.s.yield()
-}
-
-// Cond is a condition variable, as in package sync.
-type Cond struct {
-	L       sync.Locker
-	s       *scheduler
-	waiting []*bool
-	real    *sync.Cond // outside a workload
-}
-
-// Wait unlocks, waits to be woken, and locks again.
-func (c *Cond) Wait() {
-	if c.s == nil {
-		c.real.Wait()
-		return
-	}
-	woken := false
-	c.waiting = append(c.waiting, &woken)
-	c.L.Unlock()
-	c.s.wait(func() bool { return woken })
-	c.L.Lock()
-}
-
-// Signal wakes one that waits.
-func (c *Cond) Signal() {
-	if c.s == nil {
-		c.real.Signal()
-	} else if len(c.waiting) > 0 {
-		*c.waiting[0] = true
-		c.waiting = c.waiting[1:]
-	}
-}
-
-// Broadcast wakes all that wait.
-func (c *Cond) Broadcast() {
-	if c.s == nil {
-		c.real.Broadcast()
-		return
-	}
-	for _, w := range c.waiting {
-		*w = true
-	}
-	c.waiting = nil
 }

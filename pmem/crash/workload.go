@@ -3,18 +3,20 @@ package crash
 import (
 	"errors"
 	"math/rand/v2"
-	"sync"
+
+	"github.com/safevma/safevma/pmem/medium"
 )
 
 // Workload is a structure under test, and what is done with it. S is the structure as its
 // user holds it.
 //
-// Create, Recover, Dump and Check read through the medium alone and take their randomness
-// from [Env], so that they do the same whenever they read the same: then images that differ
+// Recover, Dump and Check read through the medium alone and take their randomness from [Env], so
+// that they do the same whenever they read the same: then images that differ
 // where nobody looked need not be recovered again. Explore checks this.
 type Workload[S any] struct {
-	// Size is that of the medium, in bytes: a multiple of 4096.
-	Size int64
+	// Size is that of the medium, in bytes: a multiple of 4096. Most is how far it may be
+	// extended, likewise; zero is not at all.
+	Size, Most int64
 	// Create makes the structure on a medium of zeros.
 	Create func(*Env) (S, error)
 	// Run does the operations, each through [Ops.Do], [Ops.Relaxed] or [Ops.Apply].
@@ -39,22 +41,12 @@ type Workload[S any] struct {
 
 // Env is what a structure gets from outside.
 type Env struct {
-	Medium Medium
+	// Medium is what it lives on. Its locks ([medium.Medium.NewMutex]) and goroutines
+	// ([medium.Medium.Go]) are those to be used: their calls are scheduling points. A structure
+	// that blocks in another lock stops the run.
+	Medium *medium.Medium
 	Rand   *rand.Rand // the same in each run
-	s      *scheduler
 }
-
-// Locker returns a mutex. In [Workload.Run] its calls are scheduling points; a structure
-// that blocks in another lock there stops the run.
-func (e *Env) Locker() sync.Locker {
-	if e.s == nil {
-		return new(sync.Mutex)
-	}
-	return &lock{s: e.s}
-}
-
-// Cond returns a condition variable for a mutex of this Env.
-func (e *Env) Cond(l sync.Locker) *Cond { return &Cond{L: l, s: e.s, real: sync.NewCond(l)} }
 
 // Ops does the operations of one goroutine of a workload.
 type Ops[S any] struct {
@@ -96,7 +88,7 @@ func (o *Ops[S]) Erased(secret []byte) error { return o.to.erase(secret) }
 type Region struct {
 	Name     string
 	Off, Len int64
-	Classes  []Class
+	Classes  []medium.Class
 }
 
 var errWorkload = errors.New("incomplete workload")
@@ -104,6 +96,7 @@ var errWorkload = errors.New("incomplete workload")
 // workload is a Workload whose structure has no type, for the engine.
 type workload struct {
 	size    int64
+	most    int64
 	create  func(*Env) (any, error)
 	run     func(*recorder, *Env, any) error
 	recover func(*Env) (any, error)
@@ -118,6 +111,8 @@ func (w Workload[S]) untyped() (*workload, error) {
 	switch {
 	case w.Size <= 0 || w.Size%4096 != 0:
 		return nil, errors.Join(errWorkload, errors.New("its Size is a multiple of 4096 above zero"))
+	case w.Most%4096 != 0 || w.Most != 0 && w.Most < w.Size:
+		return nil, errors.Join(errWorkload, errors.New("its Most is a multiple of 4096, not below Size"))
 	case w.Create == nil || w.Run == nil || w.Recover == nil:
 		return nil, errors.Join(errWorkload, errors.New("it needs Create, Run and Recover"))
 	case w.Dump == nil && w.Check == nil:
@@ -125,7 +120,7 @@ func (w Workload[S]) untyped() (*workload, error) {
 	case w.Model != nil && w.Dump == nil:
 		return nil, errors.Join(errWorkload, errors.New("a Model is compared with what Dump returns"))
 	}
-	u := &workload{size: w.Size, absent: w.Absent, model: w.Model, regions: w.Regions}
+	u := &workload{size: w.Size, most: max(w.Size, w.Most), absent: w.Absent, model: w.Model, regions: w.Regions}
 	u.create = func(e *Env) (any, error) { return w.Create(e) }
 	u.recover = func(e *Env) (any, error) { return w.Recover(e) }
 	u.run = func(r *recorder, e *Env, s any) error {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/safevma/safevma/pmem/crash"
 	"github.com/safevma/safevma/pmem/crash/state"
+	"github.com/safevma/safevma/pmem/medium"
 )
 
 // cell is a value of three words that a link makes valid: the least structure with an order to
@@ -15,16 +16,19 @@ import (
 //	64    value, 3 words; 128 is another line
 //	192   value, 3 words
 type cell struct {
-	m crash.Medium
+	m *medium.Medium
 	// write makes a value durable before it is linked, and link the link: what the cases vary.
-	write, link func(m crash.Medium, off int64) error
+	write, link func(m *medium.Medium, off int64) error
 	// linkFirst turns the order around.
 	linkFirst bool
 }
 
+// none leaves it out.
+func none(*medium.Medium, int64) error { return nil }
+
 // persist is what is right.
-func persist(n int64) func(crash.Medium, int64) error {
-	return func(m crash.Medium, off int64) error { return m.Persist(off, n) }
+func persist(n int64) func(*medium.Medium, int64) error {
+	return func(m *medium.Medium, off int64) error { return m.Persist(off, n) }
 }
 
 func (c *cell) set(v uint64) error {
@@ -100,7 +104,7 @@ var missingFlush = Case{
 	Class:       "missing flush",
 	Description: "The value is stored but not flushed before it is linked: the link may be durable, and the value not.",
 	Model:       crash.ADR, Also: all,
-	Explore: explore(cells(cell{write: func(crash.Medium, int64) error { return nil }, link: persist(8)}, right)),
+	Explore: explore(cells(cell{write: none, link: persist(8)}, right)),
 }
 
 var missingFence = Case{
@@ -109,10 +113,9 @@ var missingFence = Case{
 	Model:       crash.ADR, Also: all,
 	Explore: explore(cells(
 		cell{
-			write: func(m crash.Medium, off int64) error { return m.Flush(off, 72) },
-			link: func(m crash.Medium, off int64) error {
-				t := m.Pin()
-				return errors.Join(t.Flush(64, 256), t.Flush(off, 8), t.Fence())
+			write: none,
+			link: func(m *medium.Medium, off int64) error {
+				return m.PersistAll([]medium.Extent{{Off: 64, Len: 256}, {Off: off, Len: 8}})
 			},
 		}, right)),
 }
@@ -137,9 +140,8 @@ var waste = Case{
 	Model:       crash.ADR, Lint: crash.LintRedundantFlush,
 	Explore: explore(cells(
 		cell{
-			write: func(m crash.Medium, off int64) error {
-				t := m.Pin()
-				return errors.Join(t.Flush(off, 72), t.Flush(off, 72), t.Fence())
+			write: func(m *medium.Medium, off int64) error {
+				return m.PersistAll([]medium.Extent{{Off: off, Len: 72}, {Off: off, Len: 72}})
 			},
 			link: persist(8),
 		}, right)),

@@ -82,10 +82,10 @@ func (c *Census) Total() (n *big.Int, exact bool) { return new(big.Int).Set(c.to
 
 // Observe takes in an event before the state does.
 func (c *Census) Observe(e Event, s *State) {
-	if e.Kind != Store && e.Kind != Stream {
+	if len(e.Data) == 0 {
 		return
 	}
-	word := c.model.Torn || e.Kind == Stream && c.model.Domain != PageCache
+	word := c.model.Torn || e.Kind == Attribute || e.Kind == Stream && c.model.Domain != PageCache
 	c.current = c.current[:0]
 	atoms(e, func(off int64, _ []byte) error {
 		p := c.part(off, word, s.base)

@@ -20,6 +20,11 @@ const (
 	SyncEnd
 	// SyncFail is its failure: what it covered is durable or lost for ever.
 	SyncFail
+	// Attribute writes Data at Off, a word that stands for something of the file beside its
+	// bytes, such as its size: only a sync that covers the word makes it durable.
+	Attribute
+	// Zero makes Off and Len zeros at once: new space at the end of a file.
+	Zero
 	// Note has no effect on the medium.
 	Note
 )

@@ -71,15 +71,14 @@ func (s *State) note(off int64, n int) {
 	if s.settled == nil {
 		return
 	}
-	unit := off / int64(s.model.Unit) * int64(s.model.Unit)
-	c := s.settled[unit]
-	if c == nil {
-		c = &Cell{Off: unit, Len: s.model.Unit, Versions: []Version{{Data: make([]byte, s.model.Unit), Mask: make([]byte, s.model.Unit)}}}
-		s.settled[unit] = c
-	}
-	v := c.Versions[0]
-	for i := off; i < off+int64(n); i++ {
-		v.Data[i-unit], v.Mask[i-unit] = s.base[i], 1
+	for end := off + int64(n); off < end; off++ {
+		unit := off / int64(s.model.Unit) * int64(s.model.Unit)
+		c := s.settled[unit]
+		if c == nil {
+			c = &Cell{Off: unit, Len: s.model.Unit, Versions: []Version{{Data: make([]byte, s.model.Unit), Mask: make([]byte, s.model.Unit)}}}
+			s.settled[unit] = c
+		}
+		c.Versions[0].Data[off-unit], c.Versions[0].Mask[off-unit] = s.base[off], 1
 	}
 }
 
@@ -100,14 +99,16 @@ func (s *State) Apply(e Event, point func() error) error {
 		return fmt.Errorf("event %d: %d bytes at %d: %w", e.Index, max(e.Len, int64(len(e.Data))), e.Off, ErrRange)
 	}
 	switch e.Kind {
-	case Store, Stream:
+	case Store, Stream, Attribute:
 		return atoms(e, func(off int64, piece []byte) error { return s.store(e, off, piece, point) })
 	case Flush:
 		s.flush(e)
 	case Fence:
 		s.fence(e.Thread)
 	case SyncBegin:
-		s.syncs[e.ID] = s.covers(e.Off, e.Len)
+		s.syncs[e.ID] = append(s.syncs[e.ID], s.covers(e.Off, e.Len)...)
+	case Zero:
+		s.zero(e.Off, e.Len)
 	case SyncEnd:
 		for _, c := range s.syncs[e.ID] {
 			s.drain(c.q, c.upTo)
@@ -124,10 +125,10 @@ func (s *State) Apply(e Event, point func() error) error {
 
 func (s *State) store(e Event, off int64, piece []byte, point func() error) error {
 	stream := e.Kind == Stream && s.model.Domain != PageCache
-	if s.mixed(off, stream) {
+	if e.Kind != Attribute && s.mixed(off, stream) {
 		return fmt.Errorf("event %d at %d: %w", e.Index, off, ErrMixed)
 	}
-	ordered := s.model.Domain == Kill || s.model.Domain == EADR && !stream
+	ordered := s.model.Domain == Kill || s.model.Domain == EADR && e.Kind == Store
 	if ordered && point != nil {
 		if err := point(); err != nil {
 			return err
@@ -139,7 +140,7 @@ func (s *State) store(e Event, off int64, piece []byte, point func() error) erro
 		s.note(off, len(piece))
 		return nil
 	}
-	q := s.queueOf(off, stream || s.model.Torn)
+	q := s.queueOf(off, stream || s.model.Torn || e.Kind == Attribute)
 	if q.empty() && q.word {
 		s.inUse[off/int64(s.model.Unit)]++
 	}
@@ -149,6 +150,21 @@ func (s *State) store(e Event, off int64, piece []byte, point func() error) erro
 	}
 	s.list(q)
 	return nil
+}
+
+// zero drops what waits in a range, and makes it zeros.
+func (s *State) zero(off, n int64) {
+	for _, q := range s.queues() {
+		if q.off >= off && q.off < off+n {
+			had := !q.empty()
+			q.drained = q.end()
+			q.pending, q.lost, q.cell = nil, nil, nil
+			s.left(q, had)
+		}
+	}
+	clear(s.base[off : off+n])
+	clear(s.now[off : off+n])
+	s.note(off, int(n))
 }
 
 // mixed reports a store of one kind to a unit where stores of the other kind wait.

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/safevma/safevma/pmem/crash"
+	"github.com/safevma/safevma/pmem/medium"
 )
 
 // BitLog is a log of numbers. A bit says that a record is valid.
@@ -15,7 +15,7 @@ type BitLog struct {
 	// OneFence is the bug: the record and its bit become durable by one fence, in any order.
 	OneFence bool
 
-	m    crash.Medium
+	m    *medium.Medium
 	bits uint64
 	n    int64
 }
@@ -26,7 +26,7 @@ const BitLogRecords = 60
 var errFull = errors.New("full")
 
 // OpenBitLog opens a log, or an empty medium.
-func OpenBitLog(m crash.Medium) (*BitLog, error) {
+func OpenBitLog(m *medium.Medium) (*BitLog, error) {
 	l := &BitLog{m: m}
 	if err := load8s(m, 0, &l.bits); err != nil {
 		return nil, err

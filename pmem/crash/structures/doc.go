@@ -14,19 +14,19 @@ package structures
 import (
 	"errors"
 
-	"github.com/safevma/safevma/pmem/crash"
+	"github.com/safevma/safevma/pmem/medium"
 )
 
-// class of all stores here.
-const class = 0
+// class of all stores here: they don't tell them apart.
+const class = medium.Unclassed
 
 // store8 stores a word and makes it durable.
-func store8(m crash.Medium, off int64, v uint64) error {
+func store8(m *medium.Medium, off int64, v uint64) error {
 	return errors.Join(m.Store8(off, v, class), m.Persist(off, 8))
 }
 
 // load8s reads words that stand one behind the other.
-func load8s(m crash.Medium, off int64, words ...*uint64) error {
+func load8s(m *medium.Medium, off int64, words ...*uint64) error {
 	for i, w := range words {
 		v, err := m.Load8(off + int64(i)*8)
 		if err != nil {

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/safevma/safevma/pmem/crash"
+	"github.com/safevma/safevma/pmem/medium"
 )
 
 // Level is a hash table after Level hashing (Zuo, Hua and Wu, OSDI 2018): two levels of
@@ -24,7 +24,7 @@ type Level struct {
 	// old one's is cleared by two stores, between which a crash finds the key twice or not.
 	TwoTokens bool
 
-	m crash.Medium
+	m *medium.Medium
 }
 
 const (
@@ -36,7 +36,7 @@ const (
 )
 
 // OpenLevel opens a table, or an empty medium. There is nothing to recover.
-func OpenLevel(m crash.Medium) *Level { return &Level{m: m} }
+func OpenLevel(m *medium.Medium) *Level { return &Level{m: m} }
 
 // buckets are where a key may be.
 func (l *Level) buckets(key uint64) []int64 {

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/safevma/safevma/pmem/crash"
+	"github.com/safevma/safevma/pmem/medium"
 )
 
 // Link is a tree of two levels after FAST & FAIR (Hwang et al., FAST 2018): leaves are linked
@@ -26,7 +26,7 @@ type Link struct {
 	// later. A crash between leaves a leaf without a parent for good.
 	NoRecovery bool
 
-	m    crash.Medium
+	m    *medium.Medium
 	next uint64 // node to be used next: found anew when opened, so that nothing leaks
 }
 
@@ -45,7 +45,7 @@ type leaf struct {
 }
 
 // OpenLink opens a tree, or an empty medium.
-func OpenLink(m crash.Medium, noRecovery bool) (*Link, error) {
+func OpenLink(m *medium.Medium, noRecovery bool) (*Link, error) {
 	t := &Link{NoRecovery: noRecovery, m: m, next: firstLeaf + 1}
 	chain, err := t.chain()
 	if err != nil {

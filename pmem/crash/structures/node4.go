@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/safevma/safevma/pmem/crash"
+	"github.com/safevma/safevma/pmem/medium"
 )
 
 // Node4 is the smallest node of P-ART, the persistent radix tree of RECIPE (Lee et al., SOSP
@@ -22,11 +22,11 @@ type Node4 struct {
 	// of children, and each of them may be ahead of the other after a crash.
 	ByChild bool
 
-	m crash.Medium
+	m *medium.Medium
 }
 
 // OpenNode4 opens a node, or an empty medium. There is nothing to recover.
-func OpenNode4(m crash.Medium) *Node4 { return &Node4{m: m} }
+func OpenNode4(m *medium.Medium) *Node4 { return &Node4{m: m} }
 
 func (n *Node4) count() (int64, error) {
 	v, err := n.m.Load8(0)

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/safevma/safevma/pmem/crash"
+	"github.com/safevma/safevma/pmem/medium"
 )
 
 // Redo is an array of words behind a redo log: a record with a checksum is appended with
@@ -25,8 +26,7 @@ type Redo struct {
 	// NoChecksum is a bug: a record counts when its sequence is right.
 	NoChecksum bool
 
-	m          crash.Medium
-	thread     crash.Medium // pinned: stream and fence are two calls
+	m          *medium.Medium
 	seq        uint64
 	checkpoint uint64
 	dirty      map[uint64]bool
@@ -42,8 +42,8 @@ const (
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // OpenRedo opens the array, or an empty medium, and replays its log.
-func OpenRedo(m crash.Medium, noChecksum bool) (*Redo, error) {
-	r := &Redo{NoChecksum: noChecksum, m: m, thread: m.Pin(), dirty: map[uint64]bool{}}
+func OpenRedo(m *medium.Medium, noChecksum bool) (*Redo, error) {
+	r := &Redo{NoChecksum: noChecksum, m: m, dirty: map[uint64]bool{}}
 	if err := load8s(m, 0, &r.checkpoint); err != nil {
 		return nil, err
 	}
@@ -92,7 +92,7 @@ func (r *Redo) Set(index, value uint64) error {
 		raw = binary.LittleEndian.AppendUint64(raw, v)
 	}
 	raw = binary.LittleEndian.AppendUint64(raw, uint64(crc32.Checksum(raw, castagnoli)))
-	if err := errors.Join(r.thread.Stream(r.recordOff(r.seq+1), raw, class), r.thread.Fence()); err != nil {
+	if err := r.m.Write(r.recordOff(r.seq+1), raw, class); err != nil {
 		return err
 	}
 	r.seq++
@@ -106,12 +106,12 @@ func (r *Redo) apply(index, value uint64) error {
 
 // Checkpoint makes the words durable and empties the log.
 func (r *Redo) Checkpoint() error {
-	var err error
+	var lines []medium.Extent
 	for _, index := range slices.Sorted(maps.Keys(r.dirty)) {
-		err = errors.Join(err, r.thread.Flush(redoWords+64*int64(index), 8))
+		lines = append(lines, medium.Extent{Off: redoWords + 64*int64(index), Len: 8})
 	}
 	clear(r.dirty)
-	err = errors.Join(err, r.thread.Fence(), store8(r.m, 0, r.seq))
+	err := errors.Join(r.m.PersistAll(lines), r.m.StorePersist8(0, r.seq, class))
 	r.checkpoint = r.seq
 	return err
 }
