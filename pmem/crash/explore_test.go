@@ -100,3 +100,11 @@ func TestBits(t *testing.T) {
 		}
 	}
 }
+
+// The oracle changes at an acknowledgement, where the images don't: the last one counts too.
+func TestLastAcknowledgement(t *testing.T) {
+	_, err := explore(t, Config{Models: adrOnly}, bitsWorkload("ack", 1))
+	if f := wantFailure(t, err, errState); !strings.Contains(f.Moment, "after add 0 was acknowledged") {
+		t.Errorf("found %s", f.Moment)
+	}
+}
