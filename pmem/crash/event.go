@@ -85,7 +85,7 @@ func chain(pcs []uintptr) string {
 	if len(all) == 0 {
 		return "unknown place"
 	}
-	return strings.Join(all[:min(most, len(all))], " < ")
+	return strings.Join(all[:min(most, len(all))], " via ")
 }
 
 // place is the innermost one.

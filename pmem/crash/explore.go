@@ -439,7 +439,10 @@ func difference(a, b *outcome) string {
 	if a.dump != b.dump {
 		return fmt.Sprintf("dumps %s and %s", clip(a.dump), clip(b.dump))
 	}
-	return fmt.Sprintf("%v and %v", a.err, b.err)
+	if fmt.Sprint(a.err) != fmt.Sprint(b.err) {
+		return fmt.Sprintf("%v and %v", a.err, b.err)
+	}
+	return "they read different bytes"
 }
 
 // leaf judges an outcome that stands for many images.

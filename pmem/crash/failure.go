@@ -67,7 +67,7 @@ type scene struct {
 
 // fail makes a failure of an error. The scene is nil where the trace itself is wrong.
 func (e *explorer) fail(err error, sc *scene) error {
-	f := &Failure{Model: e.model, Seed: e.t.seed, err: err, Message: err.Error()}
+	f := &Failure{Model: e.model, Seed: e.t.seed, err: err, Message: err.Error(), Parts: []Part{}}
 	e.describe(f)
 	if sc == nil {
 		return f
@@ -216,7 +216,7 @@ func (e *explorer) parts(sc *scene) []Part {
 
 func newPart(c *state.Cell, pick int, events []Event) Part {
 	v, last := c.Versions[pick], c.Versions[len(c.Versions)-1]
-	p := Part{Off: c.Off, Len: c.Len, Content: hexWords(v.Data)}
+	p := Part{Off: c.Off, Len: c.Len, Content: hexWords(v.Data), There: []string{}, Lost: []string{}}
 	for _, i := range last.Stores {
 		if i >= len(events) {
 			continue
