@@ -2,6 +2,7 @@ package crash
 
 import (
 	"encoding/binary"
+	"fmt"
 
 	"github.com/safevma/safevma/pmem/crash/state"
 	"github.com/safevma/safevma/pmem/medium"
@@ -25,6 +26,9 @@ func (w *workload) newImage() []byte {
 // newMedium is a medium whose bytes are those of an image.
 func (w *workload) newMedium(image []byte, model state.Model, r medium.Recorder) (*medium.Medium, error) {
 	size := int64(binary.LittleEndian.Uint64(image[w.most+sizeWord:]))
+	if size < 0 || size > w.most {
+		return nil, fmt.Errorf("a medium of %d bytes, that has %d at most", size, w.most)
+	}
 	return medium.Record(image[:size:w.most], medium.Emulation{Kind: kindOf(model), Unit: model.Unit}, r)
 }
 

@@ -51,7 +51,7 @@ func (r *Replay) Marshal() ([]byte, error) {
 	return append(text, '\n'), err
 }
 
-const maxReplay = 1 << 32
+const maxReplay = 1 << 30
 
 // ParseReplay reads a replay file.
 func ParseReplay(text []byte) (*Replay, error) {

@@ -4,6 +4,7 @@ import (
 	"hash/maphash"
 	"math/big"
 	"slices"
+	"sort"
 )
 
 // Census counts the images of all crash points, each once, without making them.
@@ -232,8 +233,8 @@ func (c *Census) contents(p *part, cells []*Cell, base []byte) []int32 {
 // at returns what was legal of a part at a point.
 func (p *part) at(point int) []int32 {
 	i := len(p.spans) - 1
-	for p.spans[i].from > point {
-		i--
+	if p.spans[i].from > point {
+		i = sort.Search(i, func(i int) bool { return p.spans[i].from > point }) - 1
 	}
 	return p.spans[i].ids
 }
