@@ -3,6 +3,8 @@ package crash
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 )
 
@@ -87,7 +89,7 @@ func TestSeed(t *testing.T) {
 	for seed := range uint64(5) {
 		var last string
 		for range 3 {
-			tr, err := record(u, ADR, seed)
+			tr, err := record(u, ADR, how{seed: seed})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -138,7 +140,13 @@ func TestRestart(t *testing.T) {
 		t.Error(err)
 	}
 	_, err := explore(t, Config{Models: adrOnly, Restart: true}, w)
-	wantFailure(t, err, errState)
+	for _, p := range wantFailure(t, err, errState).Parts {
+		for _, s := range slices.Concat(p.There, p.Lost) {
+			if !strings.Contains(s, "crash/engine_test.go") && !strings.Contains(s, "crash/concurrency_test.go") {
+				t.Errorf("no place: %s", s)
+			}
+		}
+	}
 	open := w.Recover
 	w.Recover = func(e *Env) (*pair, error) { // what it shows it makes durable first
 		p, err := open(e)

@@ -43,6 +43,9 @@ type Config struct {
 	Samples int
 	// Shallow leaves out crashes during recovery.
 	Shallow bool
+	// Lives is how many outcomes of recovery are lived on, where the workload has a Resume:
+	// all, or a random sample if there are more. Zero is 32.
+	Lives int
 	// Restart adds, at each crash point, a process that is killed and restarted, and recovers
 	// what the caches hold, and then a power failure, which takes from the caches what recovery
 	// has relied on. What recovery showed must stay.
@@ -92,6 +95,7 @@ func (c Config) withDefaults() Config {
 	set(&c.Schedules, 20)
 	set(&c.Recoveries, 20_000)
 	set(&c.Samples, 2_000)
+	set(&c.Lives, 32)
 	c.Shallow = c.Shallow || c.Unpruned
 	if c.Memory <= 0 {
 		c.Memory = 256 << 20

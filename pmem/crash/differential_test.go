@@ -119,7 +119,7 @@ func TestDifferential(t *testing.T) {
 			for _, shallow := range []bool{true, false} {
 				got, want := map[string]bool{}, map[string]bool{}
 				u := randomWorkload(seed, got)
-				tr, err := record(u, model, seed)
+				tr, err := record(u, model, how{seed: seed})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -118,8 +119,16 @@ func TestNested(t *testing.T) {
 	_, err := explore(t, Config{}, pairWorkload("unlogged"))
 	wantFailure(t, err, errState)
 	_, err = explore(t, Config{Models: adrOnly}, pairWorkload("recovery"))
-	if f := wantFailure(t, err, errState); !f.Nested {
+	f := wantFailure(t, err, errState)
+	if !f.Nested {
 		t.Error("not found by the second crash")
+	}
+	for _, p := range f.Parts {
+		for _, s := range slices.Concat(p.There, p.Lost) {
+			if !strings.Contains(s, "crash/engine_test.go") {
+				t.Errorf("no place: %s", s)
+			}
+		}
 	}
 	if _, err := explore(t, Config{Shallow: true}, pairWorkload("recovery")); err != nil {
 		t.Errorf("one crash alone finds it, so that the test says nothing of the second: %v", err)

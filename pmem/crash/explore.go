@@ -72,7 +72,7 @@ func exploreModel(ctx context.Context, cfg Config, w *workload, model state.Mode
 	seen := map[uint64]bool{}
 	seed := maphash.MakeSeed()
 	for i := range cfg.Schedules {
-		t, err := record(w, model, cfg.Seed+uint64(i))
+		t, err := record(w, model, how{seed: cfg.Seed + uint64(i)})
 		if err != nil {
 			return e.misuse(t, err)
 		}
@@ -82,6 +82,9 @@ func exploreModel(ctx context.Context, cfg Config, w *workload, model state.Mode
 		seen[t.sum(seed)] = true
 		if e.whole == nil {
 			e.whole = t
+			if err := e.twice(); err != nil {
+				return err
+			}
 		}
 		if err := e.trace(t, i); err != nil {
 			return err
@@ -89,6 +92,9 @@ func exploreModel(ctx context.Context, cfg Config, w *workload, model state.Mode
 		if t.goroutines == 0 {
 			break
 		}
+	}
+	if err := e.liveOn(); err != nil {
+		return err
 	}
 	if err := e.failSyncs(); err != nil {
 		return err
@@ -99,7 +105,7 @@ func exploreModel(ctx context.Context, cfg Config, w *workload, model state.Mode
 // failSyncs explores the traces in which a sync fails, each in turn, until one has no more.
 func (e *explorer) failSyncs() error {
 	for i := 1; i <= e.cfg.FailSyncs; i++ {
-		t, err := recordFailing(e.w, e.model, e.cfg.Seed, i, e.whole)
+		t, err := record(e.w, e.model, how{seed: e.cfg.Seed, failing: i, known: e.whole})
 		if err != nil {
 			return e.misuse(t, err)
 		}
@@ -119,18 +125,20 @@ func (e *explorer) failSyncs() error {
 
 // explorer explores the traces of one workload under one model.
 type explorer struct {
-	ctx    context.Context
-	cfg    Config
-	w      *workload
-	model  state.Model
-	prober *prober
-	tree   decision.Tree[*outcome]
-	deeper decision.Tree[*outcome] // of recoveries after a crash in recovery
-	random *rand.Rand
-	report *ModelReport
-	start  time.Time
-	whole  *trace // in which no sync failed
-	told   time.Time
+	ctx      context.Context
+	cfg      Config
+	w        *workload
+	model    state.Model
+	prober   *prober
+	tree     decision.Tree[*outcome]
+	deeper   decision.Tree[*outcome] // of recoveries after a crash in recovery
+	random   *rand.Rand
+	report   *ModelReport
+	start    time.Time
+	whole    *trace  // in which no sync failed
+	lives    []*life // to be lived on
+	volatile []Lint
+	told     time.Time
 
 	// of one trace
 	t        *trace
@@ -195,7 +203,7 @@ func (e *explorer) trace(t *trace, schedule int) error {
 	if err := e.damage(); err != nil {
 		return err
 	}
-	if all := e.lints.list(); e.cfg.StrictLints && len(all) > 0 {
+	if all := append(e.lints.list(), e.volatile...); e.cfg.StrictLints && len(all) > 0 {
 		return e.fail(fmt.Errorf("%w: %s", ErrLint, all[0]), nil)
 	}
 	return nil
@@ -311,6 +319,7 @@ func (e *explorer) point() error {
 	if e.cfg.Unpruned {
 		e.forget()
 	}
+	lives, livesFound := slices.Clone(e.lives), e.report.LivesFound
 	for {
 		e.tally = newTally()
 		e.spent, e.second = 0, 0
@@ -323,6 +332,7 @@ func (e *explorer) point() error {
 			e.progress()
 			return err
 		}
+		e.lives, e.report.LivesFound = slices.Clone(lives), livesFound
 		e.heat()
 	}
 }

@@ -15,7 +15,7 @@ func Plain[S any](model state.Model, w Workload[S]) (states int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	t, err := record(u, model, 0)
+	t, err := record(u, model, how{})
 	if err != nil {
 		return 0, err
 	}

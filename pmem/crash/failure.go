@@ -61,8 +61,25 @@ type scene struct {
 	box   decision.Box
 	picks []int
 	legal *legal
-	first *outcome // in a nested crash: the recovery that crashed
-	at    int      // event of it
+	first *first // in a nested crash: the recovery that crashed
+}
+
+// first is a recovery that crashes.
+type first struct {
+	box    decision.Box // what it runs on
+	picks  []int
+	at     int // the event at which it crashes
+	events []Event
+}
+
+// placed is the same recovery, with the places of its stores.
+func (e *explorer) placed(f *first) []Event {
+	e.prober.traced = true
+	defer func() { e.prober.traced = false }()
+	if _, o := e.prober.run(f.box, f.picks); len(o.events) == len(f.events) {
+		return o.events
+	}
+	return f.events
 }
 
 // fail makes a failure of an error. The scene is nil where the trace itself is wrong.
@@ -79,7 +96,7 @@ func (e *explorer) fail(err error, sc *scene) error {
 		}
 	}
 	if f.Nested = sc.first != nil; f.Nested {
-		f.Moment += fmt.Sprintf(", and again after %d calls of the medium in recovery", sc.at)
+		f.Moment += fmt.Sprintf(", and again after %d calls of the medium in recovery", sc.first.at)
 	}
 	f.Parts = e.parts(sc)
 	f.Replay = newReplay(f, sc.image(), sc.legal)
@@ -93,6 +110,11 @@ func (e *explorer) describe(f *Failure) {
 		f.Moment = "before the first event"
 		return
 	}
+	defer func() {
+		if e.t.life != nil {
+			f.Moment += "; in the life after a crash " + e.t.life.moment
+		}
+	}()
 	ev := e.t.events[min(e.at, len(e.t.events)-1)]
 	f.Place = chain(ev.PCs)
 	f.Moment = fmt.Sprintf("at event %d of %d", e.at, len(e.t.events))
@@ -192,23 +214,24 @@ func (e *explorer) fails(sc *scene, picks []int) bool {
 	return sc.legal.judge(o) != nil
 }
 
-// parts lists what the failure decided: first what was lost, with what is there beside it.
+// parts lists what the failure decided. The stores of the top layer are those of recovery, if
+// that crashed; in a restart, which has one layer, they come after those of the workload.
 func (e *explorer) parts(sc *scene) []Part {
-	var all []Part
-	layers := len(sc.box.Layers)
-	n := 0
+	all, n := []Part{}, 0
+	var nested []Event
+	if sc.first != nil {
+		nested = e.placed(sc.first)
+	}
 	for l, cells := range sc.box.Layers {
+		events := slices.Concat(e.t.events, nested)
+		if l > 0 {
+			events = nested
+		}
 		for _, c := range cells {
-			pick := sc.picks[n]
+			if len(c.Versions) > 1 {
+				all = append(all, newPart(c, sc.picks[n], events))
+			}
 			n++
-			if len(c.Versions) == 1 {
-				continue
-			}
-			events := e.t.events
-			if sc.first != nil && l == layers-1 && layers > 1 {
-				events = sc.first.events
-			}
-			all = append(all, newPart(c, pick, events))
 		}
 	}
 	return all

@@ -28,6 +28,7 @@ const (
 	LintIdleFence      = "fence with nothing pending"
 	LintIdleSync       = "sync with nothing pending"
 	LintWrongClass     = "store of the wrong class"
+	LintVolatile       = "store of something else in each run"
 )
 
 // linter looks at each event before it is applied.

@@ -23,7 +23,7 @@ func (e *explorer) nested(box decision.Box, o *outcome, versions [][]int) error 
 		}
 		fresh = false
 		over := decision.Box{Base: below.Base, Layers: [][]*state.Cell{below.Layers[0], st.Settled(), st.Cells()}}
-		return e.again(over, o, at, e.legal)
+		return e.again(over, &first{box, firsts(versions), at, o.events}, e.legal)
 	}
 	for at = range o.events {
 		ev := &o.events[at]
@@ -77,7 +77,7 @@ var ones = bytes.Repeat([]byte{1}, 1<<16)
 func mask(n int) []byte { return ones[:n:n] }
 
 // again recovers the images of a crash in recovery.
-func (e *explorer) again(box decision.Box, first *outcome, at int, l *legal) error {
+func (e *explorer) again(box decision.Box, f *first, l *legal) error {
 	total := state.Product(box.Cells())
 	e.tally.nestedPoints++
 	e.tally.nestedStates.Add(e.tally.nestedStates, total)
@@ -90,7 +90,7 @@ func (e *explorer) again(box decision.Box, first *outcome, at int, l *legal) err
 		},
 		Leaf: func(o *outcome, versions [][]int) error {
 			if err := l.judge(o); err != nil {
-				return e.fail(err, &scene{box: box, picks: firsts(versions), legal: l, first: first, at: at})
+				return e.fail(err, &scene{box: box, picks: firsts(versions), legal: l, first: f})
 			}
 			return nil
 		},
@@ -139,12 +139,12 @@ func (e *explorer) restart() error {
 	st, fresh := e.st.Clone(), true
 	for at, ev := range o.events {
 		if settles(ev.Kind) && fresh {
-			if err := e.again(decision.Box{Base: st.Base(), Layers: [][]*state.Cell{st.Cells()}}, o, at, e.legal); err != nil {
+			if err := e.again(decision.Box{Base: st.Base(), Layers: [][]*state.Cell{st.Cells()}}, &first{seen, nil, at, o.events}, e.legal); err != nil {
 				return err
 			}
 			fresh = false
 		}
-		ev.ID, ev.Thread = ev.ID+1<<30, ev.Thread+1<<30 // not those of the workload
+		ev.ID, ev.Thread, ev.Index = ev.ID+1<<30, ev.Thread+1<<30, ev.Index+len(e.t.events) // not those of the workload
 		if err := st.Apply(ev.Event, nil); errors.Is(err, state.ErrMixed) {
 			return e.fail(err, &scene{box: seen, legal: e.legal})
 		} else if err != nil {
@@ -153,5 +153,5 @@ func (e *explorer) restart() error {
 		fresh = fresh || len(ev.Data) > 0
 	}
 	shown := &legal{dumps: map[string]bool{o.dump: true}, absent: o.absent, any: e.legal.any, when: "restart"}
-	return e.again(decision.Box{Base: st.Base(), Layers: [][]*state.Cell{st.Cells()}}, o, len(o.events), shown)
+	return e.again(decision.Box{Base: st.Base(), Layers: [][]*state.Cell{st.Cells()}}, &first{seen, nil, len(o.events), o.events}, shown)
 }

@@ -110,7 +110,7 @@ func TestPastTheMedium(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tr, err := record(u, ADR, 0)
+	tr, err := record(u, ADR, how{})
 	if err != nil {
 		t.Fatal(err)
 	}

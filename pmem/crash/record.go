@@ -24,18 +24,34 @@ type trace struct {
 	schedule   uint64         // a hash
 	after      map[int]string // the state after each operation, where they don't overlap
 	created    int            // the event that acknowledged the creation
+	life       *life          // nil: the first one
+}
+
+// life is a second one: it begins with an image that a failure left.
+type life struct {
+	image  []byte
+	legal  *legal // at the failure, and until recovery is through
+	moment string
+}
+
+// how a workload is run.
+type how struct {
+	seed    uint64
+	failing int    // the sync that fails, from 1; 0 is none
+	known   *trace // in which none fails
+	life    *life  // nil: the first one
 }
 
 // recorder runs a workload and takes down what it does.
 type recorder struct {
+	how
 	w         *workload
 	image     []byte // the bytes of the medium
 	shadow    []byte // what they are, if nobody goes past it
 	syncs     int    // so far
-	failing   int    // the sync that fails, from 1; 0 is none
-	known     *trace // in which none fails
 	trace     *trace
 	s         *scheduler
+	live      any // the structure
 	history   history
 	current   map[*task]*operation
 	paused    bool
@@ -52,47 +68,67 @@ var (
 )
 
 // record runs the workload once, on a medium of the model.
-func record(w *workload, model state.Model, seed uint64) (*trace, error) {
-	return recordFailing(w, model, seed, 0, nil)
-}
-
-// recordFailing lets a sync fail. Known is the trace in which none did.
-func recordFailing(w *workload, model state.Model, seed uint64, failing int, known *trace) (*trace, error) {
-	r := &recorder{w: w, s: newScheduler(seed), current: map[*task]*operation{}, failing: failing, known: known}
-	r.trace = &trace{seed: seed, initial: w.newImage()}
-	r.image, r.shadow = w.newImage(), w.newImage()
+func record(w *workload, model state.Model, h how) (*trace, error) {
+	initial := w.newImage()
+	if h.life != nil {
+		initial = h.life.image
+	}
+	r := &recorder{how: h, w: w, s: newScheduler(h.seed), current: map[*task]*operation{}}
+	r.trace = &trace{seed: h.seed, initial: initial, life: h.life}
+	r.image, r.shadow = slices.Clone(initial), slices.Clone(initial)
 	m, err := w.newMedium(r.image, model, r)
 	if err != nil {
 		return nil, err
 	}
-	env := &Env{Medium: m, Rand: rand.New(rand.NewPCG(seed, 1))}
+	env := &Env{Medium: m, Rand: rand.New(rand.NewPCG(h.seed, 1))}
 	err = r.s.run(func() { r.fail(guard(func() error { return r.whole(env) })) })
 	if r.err == nil {
 		r.err = err
 	}
 	if r.err == nil {
-		r.err = r.compare("at the end")
+		r.err = r.end()
 	}
 	r.trace.schedule = r.s.choices
 	return r.trace, r.err
 }
 
+// end holds what is there at the end against what should be.
+func (r *recorder) end() error {
+	if err := r.compare("at the end"); err != nil {
+		return err
+	}
+	if _, overlap := r.history.(*orders); !overlap {
+		return nil
+	}
+	text, err := r.dump()
+	if err != nil {
+		return fmt.Errorf("dump at the end: %w", err)
+	}
+	return r.history.end(text)
+}
+
 // whole is the run of the first goroutine.
 func (r *recorder) whole(env *Env) error {
-	r.note(begin, "create", &legal{absent: true}, nil)
-	s, err := r.w.create(env)
+	name, create, run, l := "create", r.w.create, r.w.run, &legal{absent: true}
+	if r.life != nil {
+		twin := *r.life.legal
+		name, create, run, l = "recover", r.w.recover, r.w.resume, &twin
+	}
+	r.note(begin, name, l, nil)
+	s, err := create(env)
 	if r.expected(err) {
 		r.trace.created = len(r.trace.events) // never
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("create: %w", err)
+		return fmt.Errorf("%s: %w", name, err)
 	}
-	if err := r.open(s); err != nil {
+	r.live = s
+	if err := r.open(name); err != nil {
 		return err
 	}
 	r.trace.created = len(r.trace.events) - 1
-	if err := r.w.run(r, env, s); err != nil && !r.expected(err) {
+	if err := run(r, env, s); err != nil && !r.expected(err) {
 		return fmt.Errorf("the workload itself failed: %w", err)
 	}
 	return nil
@@ -104,49 +140,47 @@ func (r *recorder) expected(err error) bool {
 }
 
 // open acknowledges the creation and begins the history.
-func (r *recorder) open(s any) error {
-	dump := func() (string, error) { return r.quietly(func() (string, error) { return r.w.dump(s) }) }
-	switch {
-	case r.w.dump == nil:
-		r.history = unwatched{}
-		r.trace.events[0].note.legal.any = true
-		r.note(acknowledged, "create", &legal{any: true}, nil)
+func (r *recorder) open(name string) error {
+	created := r.trace.events[0].note.legal
+	if r.w.dump == nil {
+		r.history, created.any = unwatched{}, true
+		r.note(acknowledged, name, &legal{any: true}, nil)
 		return nil
-	case r.w.model != nil:
-		r.history = newOrders(r.w.model)
-	default:
-		r.history = r.oneByOne(dump)
 	}
-	first, err := dump()
+	first, err := r.dump()
 	if err != nil {
-		return fmt.Errorf("dump after create: %w", err)
+		return fmt.Errorf("dump after %s: %w", name, err)
 	}
-	if h, ok := r.history.(*dumps); ok {
-		h.states = []string{first}
-	} else if err := r.history.end(first); err != nil {
-		return err
+	if r.w.model != nil {
+		r.history = newOrders(r.w.model)
+		if err := r.history.end(first); err != nil {
+			return err
+		}
+	} else {
+		r.history = r.oneByOne(first)
 	}
-	// Whether creation was whole when it was interrupted, is said by what it makes.
-	r.trace.events[0].note.legal.dumps = map[string]bool{first: true}
-	r.note(acknowledged, "create", &legal{dumps: map[string]bool{first: true}}, nil)
+	if r.life == nil { // whether creation was whole when it was interrupted, is said by what it makes
+		created.dumps = map[string]bool{first: true}
+	}
+	r.note(acknowledged, name, &legal{dumps: map[string]bool{first: true}}, nil)
 	return nil
 }
 
+// dump dumps the living structure: what it reads is not recorded.
+func (r *recorder) dump() (string, error) {
+	r.paused = true
+	defer func() { r.paused = false }()
+	return r.w.dump(r.live)
+}
+
 // oneByOne is the history of operations that don't overlap.
-func (r *recorder) oneByOne(dump func() (string, error)) *dumps {
-	h := &dumps{dump: dump, after: map[int]string{}}
+func (r *recorder) oneByOne(first string) *dumps {
+	h := &dumps{dump: r.dump, states: []string{first}, after: map[int]string{}}
 	if r.known != nil {
 		h.known = r.known.after
 	}
 	r.trace.after = h.after
 	return h
-}
-
-// quietly runs a dump of the living structure: what it reads is not recorded.
-func (r *recorder) quietly(fn func() (string, error)) (string, error) {
-	r.paused = true
-	defer func() { r.paused = false }()
-	return fn()
 }
 
 func (r *recorder) fail(err error) {
@@ -192,6 +226,35 @@ func (r *recorder) operate(op *operation, fn func() (string, error)) error {
 	}
 	r.note(acknowledged, op.name, after, nil)
 	return op.err
+}
+
+var errReopened = errors.New("reopening changed the state")
+
+// reopen opens the living structure anew. It promises nothing that was not promised before.
+func (r *recorder) reopen(env *Env) (any, error) {
+	_, alone := r.history.(*dumps)
+	op := &operation{name: "reopen", relaxed: alone, effect: func(Model) string { return "" }}
+	err := r.operate(op, func() (string, error) { return "", r.anew(env) })
+	return r.live, err
+}
+
+func (r *recorder) anew(env *Env) error {
+	dump := r.dump
+	if r.w.dump == nil {
+		dump = func() (string, error) { return "", nil }
+	}
+	before, err := dump()
+	if err != nil {
+		return err
+	}
+	if r.live, err = r.w.recover(env); err != nil {
+		return err
+	}
+	after, err := dump()
+	if err == nil && before != after {
+		err = fmt.Errorf("%w: from %s to %s", errReopened, clip(before), clip(after))
+	}
+	return err
 }
 
 // spawn starts a goroutine.

@@ -53,7 +53,9 @@ type ModelReport struct {
 	Recoveries     int64  `json:"recoveries"`
 	Audits         int64  `json:"audits"` // recoveries that confirmed the pruning
 	SyncsFailed    int    `json:"syncs_failed"`
-	Controls       int    `json:"controls"` // states that had to be refused, and were
+	Lives          int    `json:"lives"`       // outcomes of recovery that were lived on
+	LivesFound     int    `json:"lives_found"` // of so many
+	Controls       int    `json:"controls"`    // states that had to be refused, and were
 	CanarySearches int    `json:"canary_searches"`
 	Damaged        int    `json:"damaged"`          // images with a flipped bit or a poisoned block
 	Refused        int    `json:"damaged_refused"`  // of those, reported by recovery
@@ -97,7 +99,8 @@ func (r *ModelReport) point(t tally, found *big.Int, quick bool) {
 
 // trace takes in a trace that is through.
 func (r *ModelReport) trace(t *trace, c *state.Census, l *linter) {
-	if !t.failed() {
+	again := t.failed() || t.life != nil
+	if !again {
 		r.Schedules++
 	}
 	r.Operations += t.operations
@@ -109,7 +112,7 @@ func (r *ModelReport) trace(t *trace, c *state.Census, l *linter) {
 	}
 	images, exact := c.Total()
 	r.images.Add(&r.images, images)
-	r.ImagesExact = r.ImagesExact && exact && r.Schedules == 1 && !t.failed()
+	r.ImagesExact = r.ImagesExact && exact && r.Schedules == 1 && !again
 	r.lint(l.list())
 	r.fill()
 }
@@ -137,7 +140,7 @@ func (r *ModelReport) fill() {
 
 // Complete reports whether all states were checked.
 func (r *ModelReport) Complete() bool {
-	return r.PointsSkipped == 0 && r.PointsSampled == 0 && r.states.Cmp(&r.checked) == 0 && r.nestedStates.Cmp(&r.nestedChecked) == 0
+	return r.Lives == r.LivesFound && r.PointsSkipped == 0 && r.PointsSampled == 0 && r.states.Cmp(&r.checked) == 0 && r.nestedStates.Cmp(&r.nestedChecked) == 0
 }
 
 // finish draws the conclusion.
@@ -200,6 +203,9 @@ func (m *ModelReport) String() string {
 	}
 	if m.PointsSampled > 0 {
 		fmt.Fprintf(&b, "    SAMPLED: %d crash points have more images than were tried\n", m.PointsSampled)
+	}
+	if m.LivesFound > 0 {
+		fmt.Fprintf(&b, "    %d of %d outcomes of recovery were lived on\n", m.Lives, m.LivesFound)
 	}
 	if m.SyncsFailed > 0 {
 		fmt.Fprintf(&b, "    %d runs with a sync that failed\n", m.SyncsFailed)

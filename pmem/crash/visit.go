@@ -140,6 +140,7 @@ func (e *explorer) leaf(box decision.Box, o *outcome, versions [][]int) error {
 			return err
 		}
 	}
+	e.keep(box, o, versions)
 	if e.cfg.Shallow || o.stores == 0 {
 		return nil
 	}

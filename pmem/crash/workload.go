@@ -21,6 +21,9 @@ type Workload[S any] struct {
 	Create func(*Env) (S, error)
 	// Run does the operations, each through [Ops.Do], [Ops.Relaxed] or [Ops.Apply].
 	Run func(*Ops[S]) error
+	// Resume does further operations after a failure and a recovery: a second life, which is
+	// explored like the first one. See [Config.Lives].
+	Resume func(*Ops[S]) error
 	// Recover opens the structure after a failure.
 	Recover func(*Env) (S, error)
 	// Dump returns all that a user can see of the structure, in an order of its own. After a
@@ -80,6 +83,16 @@ func (o *Ops[S]) Go(fn func(*Ops[S]) error) {
 	o.to.spawn(func() error { return fn(&Ops[S]{Env: o.Env, S: o.S, to: o.to}) })
 }
 
+// Reopen opens the structure anew, without a failure, as after a restart of the process: o.S
+// is then what Recover returns. No other goroutine may be using it.
+func (o *Ops[S]) Reopen() error {
+	s, err := o.to.reopen(o.Env)
+	if typed, ok := s.(S); ok && err == nil {
+		o.S = typed
+	}
+	return err
+}
+
 // Erased says that from now on no failure may leave these bytes anywhere on the medium: not
 // in the structure, not in a log, not in 8 bytes of them at a multiple of 8 from their begin.
 func (o *Ops[S]) Erased(secret []byte) error { return o.to.erase(secret) }
@@ -99,6 +112,7 @@ type workload struct {
 	most    int64
 	create  func(*Env) (any, error)
 	run     func(*recorder, *Env, any) error
+	resume  func(*recorder, *Env, any) error // nil: there is one life
 	recover func(*Env) (any, error)
 	dump    func(any) (string, error)
 	check   func(any) error
@@ -117,15 +131,23 @@ func (w Workload[S]) untyped() (*workload, error) {
 		return nil, errors.Join(errWorkload, errors.New("it needs Create, Run and Recover"))
 	case w.Dump == nil && w.Check == nil:
 		return nil, errors.Join(errWorkload, errors.New("without Dump and Check nothing would be checked"))
+	case w.Model != nil && w.Resume != nil:
+		return nil, errors.Join(errWorkload, errors.New("a Model does not know the state in which a second life begins: Resume is for workloads without"))
 	case w.Model != nil && w.Dump == nil:
 		return nil, errors.Join(errWorkload, errors.New("a Model is compared with what Dump returns"))
 	}
 	u := &workload{size: w.Size, most: max(w.Size, w.Most), absent: w.Absent, model: w.Model, regions: w.Regions}
 	u.create = func(e *Env) (any, error) { return w.Create(e) }
 	u.recover = func(e *Env) (any, error) { return w.Recover(e) }
-	u.run = func(r *recorder, e *Env, s any) error {
-		typed, _ := s.(S)
-		return w.Run(&Ops[S]{Env: e, S: typed, to: r})
+	operate := func(fn func(*Ops[S]) error) func(*recorder, *Env, any) error {
+		return func(r *recorder, e *Env, s any) error {
+			typed, _ := s.(S)
+			return fn(&Ops[S]{Env: e, S: typed, to: r})
+		}
+	}
+	u.run = operate(w.Run)
+	if w.Resume != nil {
+		u.resume = operate(w.Resume)
 	}
 	if w.Dump != nil {
 		u.dump = func(s any) (string, error) { typed, _ := s.(S); return w.Dump(typed) }
