@@ -20,7 +20,7 @@ const module = "github.com/safevma/safevma/"
 // floors are the packages from the ground up. A package imports from lower floors
 // alone. A name that ends in a slash stands for all below it that is not named.
 var floors = [][]string{
-	{"internal/sys", "guarantee"},
+	{"internal/sys", "guarantee", "pmem/medium/internal/line"},
 	{"kernel/process", "pmem/medium", "pmem/crash/state", "lab/debian", "lab/image", "lab/machine", "lab/wire"},
 	{"kernel/", "pmem/crash", "lab/feature", "lab/guest", "lab/vm"},
 	{"rules", "pmem/model", "pmem/crash/", "lab"},
