@@ -159,3 +159,38 @@ func TestRestart(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What a restarted recovery gets wrong is blamed on its own store.
+func TestRestartBlame(t *testing.T) {
+	w := pairWorkload("")
+	open := w.Recover
+	w.Recover = func(e *Env) (*pair, error) {
+		p, err := open(e)
+		if a, b, err := p.get(); err != nil || a != 1 || b != 10 {
+			return p, err
+		}
+		return p, errors.Join(err, e.Medium.Store8(64, 0, 0), e.Medium.Persist(64, 8), e.Medium.Store8(64, 1, 0)) // in vain
+	}
+	_, err := explore(t, Config{Models: adrOnly, Restart: true, Shallow: true}, w)
+	var places string
+	for _, p := range wantFailure(t, err, errState).Parts {
+		places += strings.Join(append(p.There, p.Lost...), "; ")
+	}
+	if !strings.Contains(places, "8 bytes at 64, crash/concurrency_test.go") {
+		t.Errorf("blamed: %s", places)
+	}
+}
+
+// A structure that is wrong without any failure is not explored: the end of a run is held
+// against the model.
+func TestWrongAtTheEnd(t *testing.T) {
+	w := adders("")
+	w.Run = func(o *Ops[*pair]) error {
+		return o.Apply("add", func(p *pair) (string, error) { return "", p.set(1, 11) },
+			func(m Model) string { m.(*counter).n++; return "" })
+	}
+	_, err := explore(t, Config{Models: adrOnly}, w)
+	if f := wantFailure(t, err, ErrOrder); !strings.Contains(f.Message, "at the end") {
+		t.Error(f.Message)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/safevma/safevma/pmem/crash/state"
 	"github.com/safevma/safevma/pmem/medium"
@@ -231,4 +232,35 @@ func TestQuick(t *testing.T) {
 	}
 	_, err = explore(t, Config{Models: adrOnly, Quick: true}, bitsWorkload("flush", 8))
 	wantFailure(t, err, errState)
+}
+
+func TestProgress(t *testing.T) {
+	u, err := bitsWorkload("", 40).untyped()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr, err := record(u, ADR, how{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var told []Progress
+	cfg := Config{Progress: func(p Progress) { told = append(told, p) }}
+	e := newExplorer(context.Background(), cfg.withDefaults(), u, ADR)
+	defer e.close()
+	e.told = time.Now().Add(-time.Hour)
+	if err := e.trace(tr, 3); err != nil {
+		t.Fatal(err)
+	}
+	if len(told) == 0 || told[0].Model != ADR || told[0].Schedule != 3 || told[0].Events != len(tr.events) {
+		t.Errorf("%+v", told)
+	}
+}
+
+func TestCancel(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	r, err := Explore(ctx, Config{}, bitsWorkload("", 2))
+	if !errors.Is(err, context.Canceled) || r.Verdict != "unknown" || r.Error == "" {
+		t.Errorf("%v: %v", r, err)
+	}
 }

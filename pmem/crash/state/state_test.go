@@ -291,3 +291,12 @@ func overlaid(below []byte, settled, cells []*Cell, images map[string]bool) {
 	}
 	rest(below, 0)
 }
+
+// New space at the end of a file is zeros, whatever waited there.
+func TestZero(t *testing.T) {
+	s, _ := New(sector, make([]byte, 2048))
+	apply(t, s, store(512, 1), store(1024, 1), Event{Kind: SyncBegin, Off: 512, Len: 1024}, Event{Kind: Zero, Off: 1024, Len: 1024}, Event{Kind: SyncEnd})
+	if s.Base()[512] != 1 || s.Base()[1024] != 0 || s.Now()[1024] != 0 || len(s.Cells()) != 0 {
+		t.Error("what waited in new space is still there")
+	}
+}
