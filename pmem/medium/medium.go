@@ -5,6 +5,8 @@ import (
 	"os"
 	"sync/atomic"
 	"syscall"
+
+	"github.com/safevma/safevma/pmem/medium/internal/line"
 )
 
 // Word is what a failure never tears when it is aligned, in bytes.
@@ -31,10 +33,18 @@ type Medium struct {
 	view  []byte // read-only
 	info  Info
 
-	file *os.File // nil: no file
-	dir  *os.File // where a created file gets its name, until it has it
-	name string   // in dir
-	maps maps
+	// Each of the files is an open file description of its own: see description.
+	file    *os.File // mapped to write, synced and locked; nil: no file
+	reader  *os.File // mapped to read, and opened so: nobody makes that mapping writable
+	log     *os.File // for writes that are durable on return
+	dir     *os.File // of a created file
+	name    string   // in dir, until the file has it
+	device  uint64
+	mapping mapping
+	ranged  bool // RWF_DSYNC works
+	sync    description
+	append  description
+	failed  atomic.Bool // a sync failed
 
 	recorder  Recorder
 	scheduler Scheduler
@@ -68,7 +78,7 @@ func unitOf(k Kind) int {
 	if k == PageCache {
 		return os.Getpagesize()
 	}
-	return 64
+	return line.Size
 }
 
 // Info returns what was found about the medium when it was opened.
@@ -108,7 +118,7 @@ func (m *Medium) aligned(op string, off, n int64) error {
 }
 
 // Extend makes the medium longer, with zeros. The space is allocated: nothing fails later for
-// want of it, and a full device is ENOSPC here. The new size survives a failure only after
+// want of it, and a full device is ENOSPC here. One call at a time. The new size survives a failure only after
 // [Medium.SyncFile], so nothing durable may point there before.
 func (m *Medium) Extend(size int64) error {
 	old := m.size.Load()
@@ -120,6 +130,8 @@ func (m *Medium) Extend(size int64) error {
 		return fail("extend", old, size-old, ErrAlign)
 	case size < old:
 		return fail("extend", old, size-old, fmt.Errorf("%w: a medium does not become shorter", ErrRange))
+	case size == old:
+		return nil
 	case m.way == recorded:
 		return m.recordExtend(size)
 	case size > int64(len(m.view)):
@@ -156,7 +168,7 @@ func (m *Medium) SyncDirectory() error {
 	if m.dir == nil {
 		return nil
 	}
-	return syncFailed("sync of the directory", 0, 0, m.dir.Sync())
+	return m.synced("sync of the directory", 0, 0, &m.sync, m.dir.Sync)
 }
 
 // SyncFile makes the size of the file durable, and on PageCache all that was stored in it.
@@ -170,12 +182,5 @@ func (m *Medium) SyncFile() error {
 	if m.file == nil {
 		return nil
 	}
-	return syncFailed("sync of the file", 0, m.size.Load(), m.file.Sync())
-}
-
-func syncFailed(op string, off, n int64, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fail(op, off, n, fmt.Errorf("%w: %w", ErrSync, err))
+	return m.synced("sync of the file", 0, m.size.Load(), &m.sync, m.file.Sync)
 }

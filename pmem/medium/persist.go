@@ -13,7 +13,7 @@ func (m *Medium) Persist(off, n int64) error {
 		m.flushFence(off, n)
 		return nil
 	case pageCache:
-		return syncFailed("persist", off, n, m.syncRange(off, n))
+		return m.syncRange(off, n)
 	case recorded:
 		return m.recordPersist([]Extent{{off, n}}, false)
 	}
@@ -36,7 +36,7 @@ func (m *Medium) PersistAll(all []Extent) error {
 		m.flushAllFence(all)
 		return nil
 	case pageCache:
-		return syncFailed("persist", 0, m.size.Load(), m.syncData())
+		return m.syncData()
 	case recorded:
 		return m.recordPersist(all, true)
 	}

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"sync/atomic"
 	"unsafe"
+
+	"github.com/safevma/safevma/pmem/medium/internal/line"
 )
 
 // at is the writable address of an offset that is within.
@@ -23,7 +25,7 @@ func (m *Medium) Store8(off int64, v uint64, class Class) error {
 	if m.way > pageCache || off%Word != 0 || uint64(off) >= uint64(m.size.Load()) {
 		return m.store8(off, v, class)
 	}
-	*(*uint64)(m.at(off)) = v
+	line.Store(m.at(off), v)
 	return nil
 }
 

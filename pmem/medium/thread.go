@@ -1,6 +1,10 @@
 package medium
 
-import "runtime"
+import (
+	"runtime"
+
+	"github.com/safevma/safevma/pmem/medium/internal/line"
+)
 
 // Thread is a handle whose flushes, non-temporal stores and fences count as made by one
 // thread: the goroutine stays on its thread until Unpin. It serves that goroutine alone.
@@ -69,7 +73,7 @@ func (t *Thread) Fence() error {
 	}
 	switch {
 	case t.way == dax:
-		fence()
+		line.Fence()
 		return nil
 	case t.way == recorded && t.info.Kind == DAX:
 		t.point()
