@@ -20,20 +20,30 @@ type Case struct {
 	Class string
 	// Description says what the broken variant does wrong, and what comes of it.
 	Description string
-	// Model is the one under which it shows. The twin holds under it, and under Also.
+	// Model is the one under which it shows: ADR, if there is none. The twin holds under it, and
+	// under Also.
 	Model state.Model
 	Also  []state.Model
+	// Instance is where it was seen, if that was published.
+	Instance string
 	// Lint is the kind of lint that shows it, for waste; otherwise it is a state that does not
 	// recover.
 	Lint string
 	// Want is what the failure is, if something special.
 	Want error
+	// Nested says that it takes a second failure, in recovery.
+	Nested bool
+	// FailSyncs lets syncs fail: see [crash.Config].
+	FailSyncs int
 	// Explore explores the broken variant or its twin.
-	Explore func(ctx context.Context, cfg crash.Config, broken bool) (*crash.Report, error)
+	Explore exploring
 }
 
+// exploring explores the broken variant or its twin.
+type exploring func(ctx context.Context, cfg crash.Config, broken bool) (*crash.Report, error)
+
 // explore makes the Explore of a case from its workload.
-func explore[S any](w func(broken bool) crash.Workload[S]) func(context.Context, crash.Config, bool) (*crash.Report, error) {
+func explore[S any](w func(broken bool) crash.Workload[S]) exploring {
 	return func(ctx context.Context, cfg crash.Config, broken bool) (*crash.Report, error) {
 		return crash.Explore(ctx, cfg, w(broken))
 	}
@@ -41,7 +51,11 @@ func explore[S any](w func(broken bool) crash.Workload[S]) func(context.Context,
 
 // Cases lists all classes.
 func Cases() []Case {
-	return []Case{missingFlush, missingFence, wrongOrder, partialFlush, waste}
+	return []Case{
+		missingFlush, missingFence, wrongOrder, partialFlush, waste,
+		unlogged, logAfterStore, logDedup, recoveryInverted, recoveryMissing, recoveryTwice,
+		oneLine, wideStore, acrossLines, streamed, early, lockWord, pointer,
+	}
 }
 
 var (
@@ -61,8 +75,11 @@ type Verdict struct {
 
 // Try explores the broken variant and its twin.
 func (c Case) Try(ctx context.Context) (*Verdict, error) {
+	if c.Model == (state.Model{}) {
+		c.Model = crash.ADR
+	}
 	v := &Verdict{Case: c}
-	cfg := crash.Config{Name: c.Class, Models: append([]state.Model{c.Model}, c.Also...), StrictLints: c.Lint != ""}
+	cfg := crash.Config{Name: c.Class, Models: append([]state.Model{c.Model}, c.Also...), StrictLints: c.Lint != "", FailSyncs: c.FailSyncs}
 	var err error
 	if v.Twin, err = c.Explore(ctx, cfg, false); err != nil {
 		return v, fmt.Errorf("%s: %w: %w", c.Class, ErrAlarm, err)
@@ -72,7 +89,7 @@ func (c Case) Try(ctx context.Context) (*Verdict, error) {
 	if err == nil {
 		return v, fmt.Errorf("%s: %w", c.Class, ErrMissed)
 	}
-	if !errors.As(err, &v.Failure) || c.Want != nil && !errors.Is(err, c.Want) || c.Lint != "" && !v.linted() {
+	if !errors.As(err, &v.Failure) || c.Want != nil && !errors.Is(err, c.Want) || c.Lint != "" && !v.linted() || c.Nested && !v.Failure.Nested {
 		return v, fmt.Errorf("%s: %w, but something else: %w", c.Class, ErrMissed, err)
 	}
 	return v, nil
