@@ -40,6 +40,7 @@ func TestEachRuleCanFail(t *testing.T) {
 		{"cgo", "internal/sys/a.go", "// Package sys.\npackage sys\nimport \"C\"", "no cgo"},
 		{"no comment", "rules/a.go", "package rules", "no comment"},
 		{"panic", "rules/a.go", "// Package rules.\npackage rules\nfunc f() { panic(1) }", "return an error"},
+		{"panic of another", "rules/a.go", "// Package rules.\npackage rules\nfunc f() { r := recover(); panic(r) }", ""},
 		{"exit", "audit/a.go", "// Package audit.\npackage audit\nimport \"os\"\nfunc f() { os.Exit(1) }", "return an error"},
 		{"exit in a command", "cmd/x/a.go", "// Command x.\npackage main\nimport \"os\"\nfunc f() { os.Exit(1) }", ""},
 	}

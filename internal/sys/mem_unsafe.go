@@ -19,6 +19,7 @@ const (
 	MapAnonymous = unix.MAP_ANONYMOUS
 	MapNoreserve = unix.MAP_NORESERVE
 	MapPopulate  = unix.MAP_POPULATE
+	MapFixed     = unix.MAP_FIXED
 
 	// MapSharedValidate is MapShared, but refuses flags that the file can't keep.
 	MapSharedValidate = unix.MAP_SHARED_VALIDATE
@@ -43,6 +44,19 @@ func Mmap(length, prot, flags, fd int, offset int64) ([]byte, error) {
 	// vet so.
 	return unsafe.Slice(*(**byte)(unsafe.Pointer(&addr)), length), nil
 }
+
+// MmapAt maps in the place of mapped memory, which is replaced (MAP_FIXED).
+func MmapAt(place []byte, prot, flags, fd int, offset int64) error {
+	_, _, errno := unix.Syscall6(unix.SYS_MMAP, uintptr(unsafe.Pointer(unsafe.SliceData(place))), uintptr(len(place)),
+		uintptr(prot), uintptr(flags)|unix.MAP_FIXED, uintptr(fd), uintptr(offset))
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// Msync writes the pages of a shared mapping to its file, and waits (MS_SYNC).
+func Msync(b []byte) error { return memCall(unix.SYS_MSYNC, b, unix.MS_SYNC) }
 
 // Munmap unmaps what [Mmap] returned.
 func Munmap(b []byte) error { return memCall(unix.SYS_MUNMAP, b, 0) }

@@ -32,6 +32,7 @@ const (
 // Magic numbers of file systems, for [FileSystem].
 const (
 	MagicTmpfs     = unix.TMPFS_MAGIC
+	MagicRamfs     = unix.RAMFS_MAGIC
 	MagicHugetlbfs = unix.HUGETLBFS_MAGIC
 	MagicSecretmem = unix.SECRETMEM_MAGIC
 	MagicProc      = unix.PROC_SUPER_MAGIC

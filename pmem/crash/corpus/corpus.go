@@ -1,0 +1,106 @@
+// Package corpus holds bugs, one small structure for each class of them, each with a twin
+// that does it right: what package crash must catch, and what it must not. They are examples
+// for users as well: each shows one mistake and nothing else.
+//
+// A broken variant that is not caught, and a twin that is, fail the tests.
+package corpus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/safevma/safevma/pmem/crash"
+	"github.com/safevma/safevma/pmem/crash/state"
+)
+
+// Case is a class of bugs.
+type Case struct {
+	// Class is the name of it.
+	Class string
+	// Description says what the broken variant does wrong, and what comes of it.
+	Description string
+	// Model is the one under which it shows: ADR, if there is none. The twin holds under it, and
+	// under Also.
+	Model state.Model
+	Also  []state.Model
+	// Instance is where it was seen, if that was published.
+	Instance string
+	// Lint is the kind of lint that shows it, for waste; otherwise it is a state that does not
+	// recover.
+	Lint string
+	// Want is what the failure is, if something special.
+	Want error
+	// Nested says that it takes a second failure, in recovery.
+	Nested bool
+	// FailSyncs lets syncs fail: see [crash.Config].
+	FailSyncs int
+	// Explore explores the broken variant or its twin.
+	Explore exploring
+}
+
+// exploring explores the broken variant or its twin.
+type exploring func(ctx context.Context, cfg crash.Config, broken bool) (*crash.Report, error)
+
+// explore makes the Explore of a case from its workload.
+func explore[S any](w func(broken bool) crash.Workload[S]) exploring {
+	return func(ctx context.Context, cfg crash.Config, broken bool) (*crash.Report, error) {
+		return crash.Explore(ctx, cfg, w(broken))
+	}
+}
+
+// Cases lists all classes.
+func Cases() []Case {
+	return []Case{
+		missingFlush, missingFence, wrongOrder, partialFlush, waste,
+		unlogged, logAfterStore, logDedup, recoveryInverted, recoveryMissing, recoveryTwice,
+		oneLine, wideStore, acrossLines, streamed, early, lockWord, pointer,
+	}
+}
+
+var (
+	// ErrMissed reports a broken variant that was not caught.
+	ErrMissed = errors.New("the bug was not caught")
+	// ErrAlarm reports a twin that was.
+	ErrAlarm = errors.New("a false alarm")
+)
+
+// Verdict is what became of a case.
+type Verdict struct {
+	Case    Case
+	Failure *crash.Failure // of the broken variant; nil for lints
+	Broken  *crash.Report
+	Twin    *crash.Report
+}
+
+// Try explores the broken variant and its twin.
+func (c Case) Try(ctx context.Context) (*Verdict, error) {
+	if c.Model == (state.Model{}) {
+		c.Model = crash.ADR
+	}
+	v := &Verdict{Case: c}
+	cfg := crash.Config{Name: c.Class, Models: append([]state.Model{c.Model}, c.Also...), StrictLints: c.Lint != "", FailSyncs: c.FailSyncs}
+	var err error
+	if v.Twin, err = c.Explore(ctx, cfg, false); err != nil {
+		return v, fmt.Errorf("%s: %w: %w", c.Class, ErrAlarm, err)
+	}
+	cfg.Models = cfg.Models[:1]
+	v.Broken, err = c.Explore(ctx, cfg, true)
+	if err == nil {
+		return v, fmt.Errorf("%s: %w", c.Class, ErrMissed)
+	}
+	if !errors.As(err, &v.Failure) || c.Want != nil && !errors.Is(err, c.Want) || c.Lint != "" && !v.linted() || c.Nested && !v.Failure.Nested {
+		return v, fmt.Errorf("%s: %w, but something else: %w", c.Class, ErrMissed, err)
+	}
+	return v, nil
+}
+
+// linted reports whether the lint that the class is about was found.
+func (v *Verdict) linted() bool {
+	for _, l := range v.Broken.Models[0].Lints {
+		if l.Kind == v.Case.Lint {
+			return true
+		}
+	}
+	return false
+}

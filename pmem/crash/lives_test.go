@@ -1,0 +1,174 @@
+package crash
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/safevma/safevma/pmem/medium"
+)
+
+// sum is a number and a log of what is to be added to it.
+//
+//	0, 64  base, and the generation that has it: the higher one counts
+//	128    records of 64 bytes: value, the sum of value and place, the generation
+type sum struct {
+	m    *medium.Medium
+	gen  uint64
+	base uint64
+	n    uint64
+	add  uint64 // of the records
+	flaw bool   // the log is emptied by its first record, and the generation stays
+}
+
+func openSum(m *medium.Medium, flaw bool) (*sum, error) {
+	s := &sum{m: m, flaw: flaw}
+	for slot := int64(0); slot <= 64; slot += 64 {
+		base, err := m.Load8(slot)
+		gen, err2 := m.Load8(slot + 8)
+		if err := errors.Join(err, err2); err != nil {
+			return nil, err
+		}
+		if gen > s.gen || slot == 0 {
+			s.base, s.gen = base, gen
+		}
+	}
+	for ; ; s.n++ {
+		v, ok, err := s.record(s.n)
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			break
+		}
+		s.add += v
+	}
+	if s.n == 0 {
+		return s, nil
+	}
+	return s, s.empty()
+}
+
+func (s *sum) record(i uint64) (v uint64, ok bool, err error) {
+	var w [3]uint64
+	for j := range w {
+		if w[j], err = s.m.Load8(128 + int64(i)*64 + int64(j)*8); err != nil {
+			return 0, false, err
+		}
+	}
+	return w[0], w[0] != 0 && w[1] == w[0]+i+1 && w[2] == s.gen, nil
+}
+
+// empty takes the records into the base.
+func (s *sum) empty() error {
+	next := s.gen + 1
+	slot := int64(next % 2 * 64)
+	err := errors.Join(s.m.Store8(slot, s.base+s.add, 0), s.m.StorePersist8(slot+8, next, 0))
+	if s.flaw { // "the log is read until its first invalid record, so one is enough"
+		slot = int64(s.gen % 2 * 64)
+		err = errors.Join(s.m.Store8(128, 0, 0), s.m.Store8(slot, s.base+s.add, 0), s.m.PersistAll([]medium.Extent{{Off: 128, Len: 8}, {Off: slot, Len: 8}}))
+		next = s.gen
+	}
+	s.gen, s.base, s.n, s.add = next, s.base+s.add, 0, 0
+	return err
+}
+
+func (s *sum) push(v uint64) error {
+	at := 128 + int64(s.n)*64
+	err := errors.Join(s.m.Store8(at, v, 0), s.m.Store8(at+8, v+s.n+1, 0), s.m.Store8(at+16, s.gen, 0), s.m.Persist(at, 24))
+	s.n++
+	s.add += v
+	return err
+}
+
+func (s *sum) dump() (string, error) { return fmt.Sprint(s.base + s.add), nil }
+
+func sumWorkload(flaw bool) Workload[*sum] {
+	open := func(e *Env) (*sum, error) { return openSum(e.Medium, flaw) }
+	push := func(values ...uint64) func(o *Ops[*sum]) error {
+		return func(o *Ops[*sum]) error {
+			var err error
+			for _, v := range values {
+				err = errors.Join(err, o.Do(fmt.Sprint("push ", v), func(s *sum) error { return s.push(v) }))
+			}
+			return err
+		}
+	}
+	return Workload[*sum]{Size: 4096, Create: open, Recover: open, Dump: (*sum).dump, Run: push(1, 2, 4), Resume: push(8)}
+}
+
+// What recovery leaves behind may hurt the next life.
+func TestLives(t *testing.T) {
+	r, err := explore(t, Config{Models: adrOnly, Lives: 1000}, sumWorkload(false))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m := r.Models[0]; m.Lives < 10 || m.Lives != m.LivesFound || !m.Complete() {
+		t.Errorf("%d lives of %d", m.Lives, m.LivesFound)
+	}
+	r, err = explore(t, Config{Models: adrOnly, Lives: 5}, sumWorkload(false))
+	if err != nil || r.Models[0].Lives != 5 || r.Models[0].Complete() {
+		t.Errorf("a sample: %v", err)
+	}
+	w := sumWorkload(true)
+	_, err = explore(t, Config{Models: adrOnly, Shallow: true}, w) // two crashes find another flaw of it
+	if f := wantFailure(t, err, errState); !strings.Contains(f.Moment, "in the life after a crash") {
+		t.Error(f.Moment)
+	}
+	w.Resume = nil
+	if _, err := explore(t, Config{Models: adrOnly, Shallow: true}, w); err != nil {
+		t.Errorf("one life shows it, so that the test says nothing of two: %v", err)
+	}
+}
+
+// So may what a restart leaves behind.
+func TestReopen(t *testing.T) {
+	for _, flaw := range []bool{false, true} {
+		w := sumWorkload(flaw)
+		w.Resume = nil
+		run := w.Run
+		w.Run = func(o *Ops[*sum]) error {
+			return errors.Join(run(o), o.Reopen(), o.Do("push 8", func(s *sum) error { return s.push(8) }))
+		}
+		_, err := explore(t, Config{Models: adrOnly, Shallow: true}, w)
+		if !flaw && err != nil {
+			t.Error(err)
+		}
+		if flaw {
+			wantFailure(t, err, errState)
+		}
+	}
+	w := sumWorkload(false)
+	w.Resume = nil
+	w.Recover = func(e *Env) (*sum, error) {
+		s, err := openSum(e.Medium, false)
+		if err == nil && s.base == 0 {
+			s.base = 5
+		}
+		return s, err
+	}
+	w.Run = func(o *Ops[*sum]) error { return o.Reopen() }
+	if _, err := explore(t, Config{Models: adrOnly}, w); !errors.Is(err, errReopened) {
+		t.Errorf("reopening that changes the state: %v", err)
+	}
+}
+
+// A pointer, a time, randomness: what is no content, and differs from run to run.
+func TestVolatile(t *testing.T) {
+	w := sumWorkload(false)
+	run := w.Run
+	w.Run = func(o *Ops[*sum]) error {
+		return errors.Join(run(o), o.S.m.StorePersist8(2048, uint64(time.Now().UnixNano()), 0))
+	}
+	r, err := explore(t, Config{Models: adrOnly, Shallow: true}, w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l := r.Models[0].Lints; len(l) != 1 || l[0].Kind != LintVolatile || !strings.HasPrefix(l[0].Place, "crash/lives_test.go:") {
+		t.Errorf("%v", l)
+	}
+	_, err = explore(t, Config{Models: adrOnly, Shallow: true, StrictLints: true}, w)
+	wantFailure(t, err, ErrLint)
+}

@@ -1,0 +1,25 @@
+package medium
+
+// AsDAX makes a medium of memory take the calls as persistent memory does: the instructions
+// are the same, and so are their costs, but nothing survives.
+func (m *Medium) AsDAX() {
+	m.way = dax
+	m.info.Kind = DAX
+}
+
+// RaceEnabled reports a program that was built with -race.
+const RaceEnabled = raceEnabled
+
+var (
+	VMFlags   = vmFlags
+	FindMount = findMount
+	MountID   = mountID
+	DomainOf  = func(sysfs string, device uint64) (string, bool, int) {
+		d := domainOf(sysfs, device)
+		return d.String(), d.everywhere("cpu_cache"), d.node
+	}
+	Rest = rest
+)
+
+// MountOptions returns the options of a mount.
+func (m mount) MountOptions() []string { return m.options }
