@@ -104,6 +104,7 @@ var missingFlush = Case{
 	Class:       "missing flush",
 	Description: "The value is stored but not flushed before it is linked: the link may be durable, and the value not.",
 	Model:       crash.ADR, Also: all,
+	Shows:   "[1 1 0]",
 	Explore: explore(cells(cell{write: none, link: persist(8)}, right)),
 }
 
@@ -111,6 +112,7 @@ var missingFence = Case{
 	Class:       "missing fence",
 	Description: "Value and link are flushed, and one fence waits for both: nothing keeps the link from being durable first.",
 	Model:       crash.ADR, Also: all,
+	Shows: "[1 1 0]",
 	Explore: explore(cells(
 		cell{
 			write: none,
@@ -124,6 +126,7 @@ var wrongOrder = Case{
 	Class:       "wrong order across lines",
 	Description: "The link is stored and made durable before the value is.",
 	Model:       crash.ADR, Also: all,
+	Shows:   "[0 0 0]",
 	Explore: explore(cells(cell{write: persist(72), link: persist(8), linkFirst: true}, right)),
 }
 
@@ -131,6 +134,7 @@ var partialFlush = Case{
 	Class:       "flush of the wrong or a partial range",
 	Description: "The flush covers the first line of a value that ends in the second.",
 	Model:       crash.ADR, Also: all,
+	Shows:   "[1 1 0]",
 	Explore: explore(cells(cell{write: persist(24), link: persist(8)}, right)),
 }
 

@@ -9,6 +9,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/safevma/safevma/pmem/crash"
 	"github.com/safevma/safevma/pmem/crash/state"
@@ -31,6 +33,8 @@ type Case struct {
 	Lint string
 	// Want is what the failure is, if something special.
 	Want error
+	// Shows is the state that recovery finds in the counterexample, if the states decide.
+	Shows string
 	// Nested says that it takes a second failure, in recovery.
 	Nested bool
 	// FailSyncs lets syncs fail: see [crash.Config].
@@ -55,6 +59,10 @@ func Cases() []Case {
 		missingFlush, missingFence, wrongOrder, partialFlush, waste,
 		unlogged, logAfterStore, logDedup, recoveryInverted, recoveryMissing, recoveryTwice,
 		oneLine, wideStore, acrossLines, streamed, early, lockWord, pointer,
+		tornRecord, tornSequence, tornLength, stale, laterFirst, tailEarly, reused, chains,
+		superTorn, superSame, wholeFile, onePage, size, created, failedSync,
+		leak, dangling, doubleFree, commitFull, freeFull, scrubbed, residueHeap, residueLog, residueReplica,
+		replicaAhead, replicaApart, labelOld, unlocked, twoAppliers, halfSeen,
 	}
 }
 
@@ -63,6 +71,8 @@ var (
 	ErrMissed = errors.New("the bug was not caught")
 	// ErrAlarm reports a twin that was.
 	ErrAlarm = errors.New("a false alarm")
+	// ErrIdle reports a twin that was not explored, or not completely.
+	ErrIdle = errors.New("too little was explored")
 )
 
 // Verdict is what became of a case.
@@ -76,7 +86,7 @@ type Verdict struct {
 // Try explores the broken variant and its twin.
 func (c Case) Try(ctx context.Context) (*Verdict, error) {
 	if c.Model == (state.Model{}) {
-		c.Model = crash.ADR
+		c.Model, c.Also = crash.ADR, all
 	}
 	v := &Verdict{Case: c}
 	cfg := crash.Config{Name: c.Class, Models: append([]state.Model{c.Model}, c.Also...), StrictLints: c.Lint != "", FailSyncs: c.FailSyncs}
@@ -89,10 +99,38 @@ func (c Case) Try(ctx context.Context) (*Verdict, error) {
 	if err == nil {
 		return v, fmt.Errorf("%s: %w", c.Class, ErrMissed)
 	}
-	if !errors.As(err, &v.Failure) || c.Want != nil && !errors.Is(err, c.Want) || c.Lint != "" && !v.linted() || c.Nested && !v.Failure.Nested {
+	if !errors.As(err, &v.Failure) || !v.right(err) {
 		return v, fmt.Errorf("%s: %w, but something else: %w", c.Class, ErrMissed, err)
 	}
-	return v, nil
+	return v, v.explored()
+}
+
+// right reports whether the failure is the one that the case is about.
+func (v *Verdict) right(err error) bool {
+	c := v.Case
+	switch {
+	case c.Nested != v.Failure.Nested:
+		return false
+	case c.Lint != "":
+		return v.linted()
+	case c.Want != nil:
+		return errors.Is(err, c.Want)
+	}
+	return c.Shows != "" && strings.Contains(v.Failure.Message, "recovered: "+c.Shows+"\n")
+}
+
+// leastImages is how many the twin of the smallest case has under its first model.
+const leastImages = 4
+
+// explored looks whether the twin was explored, and completely.
+func (v *Verdict) explored() error {
+	for i, m := range v.Twin.Models {
+		n, err := strconv.Atoi(m.ImagesChecked)
+		if err != nil || n < leastImages || !m.Complete() || i == 0 && m.Controls == 0 {
+			return fmt.Errorf("%s: %w: %s images of %s under %v", v.Case.Class, ErrIdle, m.ImagesChecked, m.Images, m.Model)
+		}
+	}
+	return nil
 }
 
 // linted reports whether the lint that the class is about was found.
