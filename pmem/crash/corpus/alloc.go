@@ -127,7 +127,7 @@ var commitFull = Case{
 		run: steps("pair", func(t *toy, v uint64) {
 			n := t.get(0)
 			if !t.broken && n+2 > space {
-				return // mends it: all is reserved before anything changes
+				return // mends it: nothing changes before all is reserved
 			}
 			for i := n; i < n+2 && i < space; i++ {
 				t.put(64+8*int64(i), v)

@@ -139,7 +139,7 @@ var partialFlush = Case{
 }
 
 var waste = Case{
-	Class:       "redundant flush or fence",
+	Class:       "redundant flush",
 	Description: "The value is flushed twice before the fence: no state is wrong for it, it costs time. A lint.",
 	Model:       crash.ADR, Lint: crash.LintRedundantFlush,
 	Explore: explore(cells(
@@ -148,5 +148,34 @@ var waste = Case{
 				return m.PersistAll([]medium.Extent{{Off: off, Len: 72}, {Off: off, Len: 72}})
 			},
 			link: persist(8),
+		}, right)),
+}
+
+var wasteClean = Case{
+	Class:       "redundant flush of a clean line",
+	Description: "What is durable already is made durable again. A lint.",
+	Instance:    "Agamotto's clean_flush.",
+	Model:       crash.ADR, Lint: crash.LintCleanFlush,
+	Explore: explore(cells(
+		cell{
+			write: persist(72),
+			link: func(m *medium.Medium, off int64) error {
+				return errors.Join(m.Persist(off, 8), m.Persist(off, 8))
+			},
+		}, right)),
+}
+
+var wasteFence = Case{
+	Class:       "redundant fence",
+	Description: "A fence with nothing to wait for. A lint.",
+	Model:       crash.ADR, Lint: crash.LintIdleFence,
+	Explore: explore(cells(
+		cell{
+			write: persist(72),
+			link: func(m *medium.Medium, off int64) error {
+				t := m.Pin()
+				defer t.Unpin()
+				return errors.Join(t.Flush(off, 8), t.Fence(), t.Fence())
+			},
 		}, right)),
 }

@@ -39,30 +39,65 @@ type Case struct {
 	Nested bool
 	// FailSyncs lets syncs fail: see [crash.Config].
 	FailSyncs int
-	// Explore explores the broken variant or its twin.
+	// Explore explores a variant of it.
 	Explore exploring
 }
 
-// exploring explores the broken variant or its twin.
-type exploring func(ctx context.Context, cfg crash.Config, broken bool) (*crash.Report, error)
+// Variant is what is explored of a case.
+type Variant int
+
+const (
+	// Broken has the bug.
+	Broken Variant = iota
+	// Twin does it right.
+	Twin
+	// Blind has the bug and a checker that sees nothing: a negative control.
+	Blind
+	// BlindTwin is the same without the bug.
+	BlindTwin
+	// Idle does nothing: a negative control.
+	Idle
+)
+
+type exploring func(context.Context, crash.Config, Variant) (*crash.Report, error)
 
 // explore makes the Explore of a case from its workload.
 func explore[S any](w func(broken bool) crash.Workload[S]) exploring {
-	return func(ctx context.Context, cfg crash.Config, broken bool) (*crash.Report, error) {
-		return crash.Explore(ctx, cfg, w(broken))
+	return func(ctx context.Context, cfg crash.Config, v Variant) (*crash.Report, error) {
+		w := w(v == Broken || v == Blind)
+		switch v {
+		case Blind, BlindTwin:
+			w.Dump, w.Check, w.Model = func(S) (string, error) { return "fine", nil }, nil, blind{w.Model}.orNil()
+		case Idle:
+			w.Run = func(*crash.Ops[S]) error { return nil }
+		}
+		return crash.Explore(ctx, cfg, w)
 	}
+}
+
+// blind is a model that shows nothing.
+type blind struct{ crash.Model }
+
+func (b blind) Clone() crash.Model { return blind{b.Model.Clone()} }
+func (b blind) String() string     { return "fine" }
+
+func (b blind) orNil() crash.Model {
+	if b.Model == nil {
+		return nil
+	}
+	return b
 }
 
 // Cases lists all classes.
 func Cases() []Case {
 	return []Case{
-		missingFlush, missingFence, wrongOrder, partialFlush, waste,
+		missingFlush, missingFence, wrongOrder, partialFlush, waste, wasteClean, wasteFence,
 		unlogged, logAfterStore, logDedup, recoveryInverted, recoveryMissing, recoveryTwice,
 		oneLine, wideStore, acrossLines, streamed, early, lockWord, pointer,
 		tornRecord, tornSequence, tornLength, stale, laterFirst, tailEarly, reused, chains,
 		superTorn, superSame, wholeFile, onePage, size, created, failedSync,
 		leak, dangling, doubleFree, commitFull, freeFull, scrubbed, residueHeap, residueLog, residueReplica,
-		replicaAhead, replicaApart, labelOld, unlocked, twoAppliers, halfSeen,
+		replicaAhead, replicaApart, labelOld, unlocked, twoAppliers, halfSeen, bypass,
 	}
 }
 
@@ -91,11 +126,11 @@ func (c Case) Try(ctx context.Context) (*Verdict, error) {
 	v := &Verdict{Case: c}
 	cfg := crash.Config{Name: c.Class, Models: append([]state.Model{c.Model}, c.Also...), StrictLints: c.Lint != "", FailSyncs: c.FailSyncs}
 	var err error
-	if v.Twin, err = c.Explore(ctx, cfg, false); err != nil {
+	if v.Twin, err = c.Explore(ctx, cfg, Twin); err != nil {
 		return v, fmt.Errorf("%s: %w: %w", c.Class, ErrAlarm, err)
 	}
 	cfg.Models = cfg.Models[:1]
-	v.Broken, err = c.Explore(ctx, cfg, true)
+	v.Broken, err = c.Explore(ctx, cfg, Broken)
 	if err == nil {
 		return v, fmt.Errorf("%s: %w", c.Class, ErrMissed)
 	}

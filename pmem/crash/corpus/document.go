@@ -45,7 +45,7 @@ func (v *Verdict) counterexample() string {
 	if v.Case.Lint != "" {
 		return "lint, " + v.Case.Lint
 	}
-	text := f.Message
+	text, _, _ := strings.Cut(f.Message, "; found ")
 	if _, states, ok := strings.Cut(text, "recovered:"); ok {
 		text = "recovered" + strings.ReplaceAll(states, "allowed: ", "where allowed is")
 	}

@@ -31,12 +31,20 @@ func goroutines(times int, do func(t *toy) string, effect func(*number) string, 
 func apply(o *crash.Ops[*toy], times int, do func(t *toy) string, effect func(*number) string) error {
 	for range times {
 		err := o.Apply("operation", func(t *toy) (string, error) { s := do(t); return s, t.take() },
-			func(m crash.Model) string { return effect(m.(*number)) })
+			func(m crash.Model) string { return effect(numberOf(m)) })
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func numberOf(m crash.Model) *number {
+	if b, ok := m.(blind); ok {
+		m = b.Model
+	}
+	n, _ := m.(*number)
+	return n
 }
 
 func plain(n uint64) string { return fmt.Sprint("[", n, "]") }

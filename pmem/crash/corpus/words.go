@@ -156,7 +156,7 @@ var pointer = Case{
 	Class:       "volatile pointer stored",
 	Description: "The link is an address of this process: the next one maps the medium elsewhere.",
 	Instance:    "The pointers that Corundum's types forbid.",
-	Model:       crash.Kill, Also: all,
+	Model:       crash.Kill, Also: []state.Model{crash.ADR, crash.EADR, crash.PageCache},
 	Want: medium.ErrRange,
 	Explore: toys(script{
 		run: steps("set", func(t *toy, v uint64) {
@@ -181,5 +181,25 @@ var pointer = Case{
 			}
 			return fmt.Sprint(t.get(int64(link)))
 		},
+	}),
+}
+
+var bypass = Case{
+	Class:       "store past the medium",
+	Description: "Bytes that were lent for reading are written: nothing flushes them, and nobody knows of the store.",
+	Want:        crash.ErrBypassed,
+	Explore: toys(script{
+		run: steps("set", func(t *toy, v uint64) {
+			if !t.broken {
+				t.set(0, v) // mends it; on a file, what is lent is mapped read-only as well
+				return
+			}
+			b, err := t.m.View(0, 8)
+			if t.fail(err); err == nil {
+				b[0] = byte(v)
+			}
+			t.persist(0, 8)
+		}, 1, 2, 3),
+		dump: show(0, 1),
 	}),
 }
