@@ -97,7 +97,7 @@ func Cases() []Case {
 		tornRecord, tornSequence, tornLength, stale, laterFirst, tailEarly, reused, chains,
 		superTorn, superSame, wholeFile, onePage, size, created, failedSync,
 		leak, dangling, doubleFree, commitFull, freeFull, scrubbed, residueHeap, residueLog, residueReplica,
-		replicaAhead, replicaApart, labelOld, unlocked, twoAppliers, halfSeen, bypass,
+		replicaAhead, replicaApart, labelOld, unlocked, twoAppliers, halfSeen, bypass, split, merge, resize,
 	}
 }
 

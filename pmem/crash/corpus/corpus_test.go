@@ -62,3 +62,34 @@ func TestSwapped(t *testing.T) {
 		}
 	}
 }
+
+// Each class that the explorer is gated on has a case.
+func TestClasses(t *testing.T) {
+	classes := []string{
+		"missing flush", "missing fence", "wrong order across lines", "flush of the wrong or a partial range",
+		"redundant flush", "redundant fence", "unlogged store", "log written after the store", "wrong log de-duplication",
+		"torn record: no checksum", "torn record: checksum without the sequence", "torn record: checksum without the length",
+		"stale record replayed", "freed space reused while a live record covers it",
+		"a later record acknowledged before an earlier one is durable", "two words of one line taken as atomic",
+		"split not atomic", "merge not atomic", "resize not atomic", "recovery condition inverted", "recovery missing",
+		"recovery not idempotent", "leak in allocation", "dangling link in allocation", "double free or overlap",
+		"acknowledged before durable", "lock released before the fence", "persistent lock left held",
+		"wide store taken as atomic", "8 bytes across a line", "fence left out after non-temporal stores on eADR",
+		"header and data in one sync", "one page's sync skipped", "creation interrupted",
+		"log overflow and chains of three and more", "out of space in commit", "out of space in free",
+		"volatile pointer stored", "replica ahead of its source", "replica apart from its source",
+		"secret left in the heap after erase", "secret left in the log after erase", "secret left in the replica after erase",
+		"label lost or older than its data", "tail moved before it is durable", "two superblocks in doubt: no checksum",
+		"two superblocks in doubt: the valid one overwritten", "two appliers on one bitmap word", "scrub over reused space",
+		"file size not durable", "half an object seen beside a live writer",
+	}
+	found := map[string]int{}
+	for _, c := range Cases() {
+		found[c.Class]++
+	}
+	for _, c := range classes {
+		if found[c] != 1 {
+			t.Errorf("%q has %d cases", c, found[c])
+		}
+	}
+}
