@@ -63,6 +63,17 @@ func TestSwapped(t *testing.T) {
 	}
 }
 
+// A twin of which little was explored is not clean.
+func TestIdle(t *testing.T) {
+	few := &crash.ModelReport{Images: "3", ImagesChecked: "3", Controls: 1}
+	for _, models := range [][]*crash.ModelReport{nil, {few}} {
+		v := &Verdict{Twin: &crash.Report{Models: models}}
+		if err := v.explored(); !errors.Is(err, ErrIdle) {
+			t.Errorf("%d models: %v", len(models), err)
+		}
+	}
+}
+
 // Each class that the explorer is gated on has a case.
 func TestClasses(t *testing.T) {
 	classes := []string{
