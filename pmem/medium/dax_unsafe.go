@@ -55,13 +55,17 @@ func (m *Medium) flush(off, n int64) {
 	line.Flush(m.at(off), uintptr(n))
 }
 
-// streamFence puts parts one after the other, and makes them durable with one fence.
-func (m *Medium) streamFence(off int64, parts [][]byte) {
-	if len(parts) == 1 && len(parts[0]) <= line.Most {
-		p := parts[0]
-		line.StreamFence(m.at(off), unsafe.Pointer(unsafe.SliceData(p)), uintptr(len(p)))
+// streamOneFence puts data, and makes it durable.
+func (m *Medium) streamOneFence(off int64, data []byte) {
+	if len(data) > line.Most {
+		m.streamFence(off, [][]byte{data})
 		return
 	}
+	line.StreamFence(m.at(off), unsafe.Pointer(unsafe.SliceData(data)), uintptr(len(data)))
+}
+
+// streamFence puts parts one after the other, and makes them durable with one fence.
+func (m *Medium) streamFence(off int64, parts [][]byte) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	for _, p := range parts {

@@ -25,7 +25,7 @@ var contracts = map[string]map[string]struct {
 		"Fence":           {order: []string{`^SFENCE`, `^RET`, `^MFENCE`, `^RET`}},
 		"Stream":          {order: []string{`^MOVNTIQ? `, `^MOVNTDQ `, `^RET`}, never: `FENCE|^LOCK|^XCHG`},
 		"StreamFence":     {order: []string{`^MOVNTIQ? `, `^MOVNTDQ `, `^MOVNTIQ? `, `^SFENCE`, `^RET`}},
-		"StoreFlushFence": {order: []string{`^MOVQ BX, 0\(AX\)`, `^CLWB 0\(AX\)`, `^MFENCE`, `^RET`, `^SFENCE`, `^RET`}, stores: 1},
+		"StoreFlushFence": {order: []string{`^MOVQ BX, 0\(AX\)`, `^CLWB 0\(AX\)`, `^SFENCE`, `^RET`, `^CLFLUSHOPT `, `^SFENCE`, `^RET`, `^CLFLUSH `, `^MFENCE`, `^RET`}, stores: 1},
 		"Copy":            {order: []string{`^MOVB AL, 0\(DI\)`, `^MOVW AX, 0\(DI\)`, `^MOVL AX, 0\(DI\)`, `^MOVQ AX, 0\(DI\)`, `^RET`}, never: `^REP|^STOS|^VMOV|^MOVNT`},
 	},
 	"arm64": {

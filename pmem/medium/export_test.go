@@ -1,10 +1,13 @@
 package medium
 
+import "github.com/safevma/safevma/pmem/medium/internal/line"
+
 // AsDAX makes a medium of memory take the calls as persistent memory does: the instructions
 // are the same, and so are their costs, but nothing survives.
 func (m *Medium) AsDAX() {
 	m.way = dax
 	m.info.Kind = DAX
+	m.info.Flush, m.info.Stream = line.Instructions()
 }
 
 // RaceEnabled reports a program that was built with -race.

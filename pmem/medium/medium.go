@@ -49,6 +49,7 @@ type Medium struct {
 	recorder  Recorder
 	scheduler Scheduler
 	calls     int
+	word      [Word]byte // lent to the recorder
 }
 
 // Info is what was found about a medium. What could not be found is named so, and -1 for

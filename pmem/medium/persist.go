@@ -2,6 +2,15 @@ package medium
 
 // Persist makes durable what was stored in a range before.
 func (m *Medium) Persist(off, n int64) error {
+	if m.way == dax && n > 0 && m.within(off, n) {
+		m.flushFence(off, n)
+		return nil
+	}
+	return m.persist(off, n)
+}
+
+// persist is Persist away from the plain case.
+func (m *Medium) persist(off, n int64) error {
 	if err := m.ready("persist", off, n); err != nil {
 		return err
 	}
@@ -9,9 +18,6 @@ func (m *Medium) Persist(off, n int64) error {
 		return nil
 	}
 	switch m.way {
-	case dax:
-		m.flushFence(off, n)
-		return nil
 	case pageCache:
 		return m.syncRange(off, n)
 	case recorded:
@@ -46,6 +52,11 @@ func (m *Medium) PersistAll(all []Extent) error {
 // Write puts data at an offset: visible and durable on return, and in between in no order. The
 // offset and the length are multiples of 8.
 func (m *Medium) Write(off int64, data []byte, class Class) error {
+	n := int64(len(data))
+	if m.way == dax && n > 0 && (off|n)%Word == 0 && m.within(off, n) {
+		m.streamOneFence(off, data)
+		return nil
+	}
 	return m.WriteAll(off, [][]byte{data}, class)
 }
 

@@ -120,9 +120,14 @@ func piece(off int64, n int) int {
 
 func (m *Medium) recordStore8(off int64, v uint64, class Class) error {
 	m.point()
-	var word [Word]byte
-	binary.LittleEndian.PutUint64(word[:], v)
-	return m.hear(Store, 0, off, word[:], class)
+	return m.hearWord(off, v, class)
+}
+
+// hearWord tells of the store of a word. The recorder does not let others go on meanwhile, so
+// one buffer serves all.
+func (m *Medium) hearWord(off int64, v uint64, class Class) error {
+	binary.LittleEndian.PutUint64(m.word[:], v)
+	return m.hear(Store, 0, off, m.word[:], class)
 }
 
 func (m *Medium) recordWrite(off, n int64, parts [][]byte, class Class) error {

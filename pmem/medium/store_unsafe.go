@@ -41,20 +41,24 @@ func (m *Medium) store8(off int64, v uint64, class Class) error {
 // ascending order. It is visible at once, though not to others as a whole, and durable when
 // its range is persisted.
 func (m *Medium) Store(off int64, data []byte, class Class) error {
-	if m.way > pageCache || !m.within(off, int64(len(data))) {
+	n := int64(len(data))
+	if raceEnabled || m.way > pageCache || n > line.Most || !m.within(off, n) {
 		return m.store(off, data, class)
 	}
-	if len(data) > 0 {
-		m.put(off, data)
-	}
+	line.Copy(m.at(off), unsafe.Pointer(unsafe.SliceData(data)), uintptr(n))
 	return nil
 }
 
+// store is Store away from the plain case.
 func (m *Medium) store(off int64, data []byte, class Class) error {
 	if err := m.ready("store", off, int64(len(data))); err != nil {
 		return err
 	}
-	return m.recordStore(off, data, class)
+	if m.way == recorded {
+		return m.recordStore(off, data, class)
+	}
+	m.put(off, data)
+	return nil
 }
 
 // CompareAndSwap8 stores a word if it holds old, and reports whether it did. The offset is a
@@ -72,7 +76,5 @@ func (m *Medium) CompareAndSwap8(off int64, old, v uint64, class Class) (bool, e
 	if binary.LittleEndian.Uint64(m.alias[off:]) != old {
 		return false, nil
 	}
-	var word [Word]byte
-	binary.LittleEndian.PutUint64(word[:], v)
-	return true, m.hear(Store, 0, off, word[:], class)
+	return true, m.hearWord(off, v, class)
 }

@@ -104,6 +104,7 @@ var missingFlush = Case{
 	Class:       "missing flush",
 	Description: "The value is stored but not flushed before it is linked: the link may be durable, and the value not.",
 	Model:       crash.ADR, Also: all,
+	Shows:   "[1 1 0]",
 	Explore: explore(cells(cell{write: none, link: persist(8)}, right)),
 }
 
@@ -111,6 +112,7 @@ var missingFence = Case{
 	Class:       "missing fence",
 	Description: "Value and link are flushed, and one fence waits for both: nothing keeps the link from being durable first.",
 	Model:       crash.ADR, Also: all,
+	Shows: "[1 1 0]",
 	Explore: explore(cells(
 		cell{
 			write: none,
@@ -124,6 +126,7 @@ var wrongOrder = Case{
 	Class:       "wrong order across lines",
 	Description: "The link is stored and made durable before the value is.",
 	Model:       crash.ADR, Also: all,
+	Shows:   "[0 0 0]",
 	Explore: explore(cells(cell{write: persist(72), link: persist(8), linkFirst: true}, right)),
 }
 
@@ -131,11 +134,12 @@ var partialFlush = Case{
 	Class:       "flush of the wrong or a partial range",
 	Description: "The flush covers the first line of a value that ends in the second.",
 	Model:       crash.ADR, Also: all,
+	Shows:   "[1 1 0]",
 	Explore: explore(cells(cell{write: persist(24), link: persist(8)}, right)),
 }
 
 var waste = Case{
-	Class:       "redundant flush or fence",
+	Class:       "redundant flush",
 	Description: "The value is flushed twice before the fence: no state is wrong for it, it costs time. A lint.",
 	Model:       crash.ADR, Lint: crash.LintRedundantFlush,
 	Explore: explore(cells(
@@ -144,5 +148,34 @@ var waste = Case{
 				return m.PersistAll([]medium.Extent{{Off: off, Len: 72}, {Off: off, Len: 72}})
 			},
 			link: persist(8),
+		}, right)),
+}
+
+var wasteClean = Case{
+	Class:       "redundant flush of a clean line",
+	Description: "What is durable already is made durable again. A lint.",
+	Instance:    "Agamotto's clean_flush.",
+	Model:       crash.ADR, Lint: crash.LintCleanFlush,
+	Explore: explore(cells(
+		cell{
+			write: persist(72),
+			link: func(m *medium.Medium, off int64) error {
+				return errors.Join(m.Persist(off, 8), m.Persist(off, 8))
+			},
+		}, right)),
+}
+
+var wasteFence = Case{
+	Class:       "redundant fence",
+	Description: "A fence with nothing to wait for. A lint.",
+	Model:       crash.ADR, Lint: crash.LintIdleFence,
+	Explore: explore(cells(
+		cell{
+			write: persist(72),
+			link: func(m *medium.Medium, off int64) error {
+				t := m.Pin()
+				defer t.Unpin()
+				return errors.Join(t.Flush(off, 8), t.Fence(), t.Fence())
+			},
 		}, right)),
 }

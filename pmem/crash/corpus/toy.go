@@ -17,6 +17,7 @@ type toy struct {
 	lock   *medium.Mutex
 	broken bool
 	base   uint64 // where this process has mapped the medium
+	n, sum uint64 // in memory: of the log of a sum
 	err    error
 }
 
@@ -82,7 +83,7 @@ func (s script) steps(o *crash.Ops[*toy]) error {
 		if one.relaxed {
 			do = o.Relaxed
 		}
-		if err := do(one.name, func(t *toy) error { one.do(t); return t.err }); err != nil {
+		if err := do(one.name, func(t *toy) error { one.do(t); return t.take() }); err != nil {
 			return err
 		}
 	}
@@ -98,6 +99,13 @@ func (t *toy) fail(err error) {
 	if t.err == nil {
 		t.err = err
 	}
+}
+
+// take returns the error of an operation that is through.
+func (t *toy) take() error {
+	err := t.err
+	t.err = nil
+	return err
 }
 
 // get loads the word at an offset.
@@ -175,7 +183,6 @@ var (
 	errOverlap = errors.New("an overlap: in use, and free as well")
 	errLocked  = errors.New("the lock is held by nobody who lives")
 	errHalf    = errors.New("half a transaction")
-	errFull    = errors.New("out of space")
 	errAhead   = errors.New("the replica is ahead of its source")
 	errNone    = errors.New("nothing was created here")
 )

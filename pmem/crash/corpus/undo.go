@@ -55,6 +55,7 @@ var unlogged = Case{
 	Class:       "unlogged store",
 	Description: "The second of two words is changed and was not logged: a rollback puts the first one back alone.",
 	Instance:    "XFDetector's btree_race1: a TX_ADD_FIELD left out.",
+	Shows:       "[0 0][1]",
 	Explore: undoing(func(t *toy, v uint64) {
 		if t.broken {
 			t.save(userA)
@@ -69,6 +70,7 @@ var logAfterStore = Case{
 	Class:       "log written after the store",
 	Description: "A word is stored and then logged: what is logged as its old value is the new one.",
 	Instance:    "PMTest's btree_backup.",
+	Shows:       "[1 0][0]",
 	Explore: undoing(func(t *toy, v uint64) {
 		if t.broken {
 			t.put(userA, v)
@@ -82,6 +84,7 @@ var logDedup = Case{
 	Class:       "wrong log de-duplication",
 	Description: "Two words of one line: the second is taken for logged since its line is, but the entry holds one word.",
 	Instance:    "go-pmem-transaction, the set of ranges in optEnd.go.",
+	Shows:       "[0 1][0]",
 	Explore: undoing(func(t *toy, v uint64) {
 		offs, seen := []int64{}, map[int64]bool{}
 		for _, off := range []int64{userA, userNext} {
@@ -103,6 +106,7 @@ var recoveryInverted = Case{
 	Class:       "recovery condition inverted",
 	Description: "Recovery rolls back when the log is empty, and does nothing when it is not.",
 	Instance:    "XFDetector's hashmap_atomic_sem1 to 4.",
+	Shows:       "[0 0][1]",
 	Explore: undoing(func(t *toy, v uint64) {
 		t.save(userA, userB)
 		t.change(userA, userB, v)
@@ -117,6 +121,7 @@ var recoveryMissing = Case{
 	Class:       "recovery missing",
 	Description: "The log is written as it should be, and nobody reads it after a failure.",
 	Instance:    "FAST&FAIR has no recovery code (Witcher).",
+	Shows:       "[0 0][1]",
 	Explore: undoing(func(t *toy, v uint64) {
 		t.save(userA, userB)
 		t.change(userA, userB, v)
@@ -132,6 +137,7 @@ var recoveryTwice = Case{
 	Description: "Recovery ends the log before what it put back is durable: a second failure finds neither.",
 	Instance:    "PMDK #5461: a crash in the cleanup of a log.",
 	Nested:      true,
+	Shows:       "[0 0][1]",
 	Explore: undoing(func(t *toy, v uint64) {
 		t.save(userA, userB)
 		t.change(userA, userB, v)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/safevma/safevma/pmem/crash"
+	"github.com/safevma/safevma/pmem/crash/state"
 	"github.com/safevma/safevma/pmem/medium"
 )
 
@@ -11,6 +12,7 @@ var oneLine = Case{
 	Class:       "two words of one line taken as atomic",
 	Description: "Two words of one line are stored, and flushed at once: the line keeps their order, but the first may be there alone.",
 	Instance:    "P-ART's N4 (Witcher 27).",
+	Shows:       "[1 0]",
 	Explore: toys(script{
 		run: steps("set", func(t *toy, v uint64) {
 			if t.broken {
@@ -34,6 +36,7 @@ var wideStore = Case{
 	Class:       "wide store taken as atomic",
 	Description: "A store of 32 bytes, aligned and inside a line: a failure may tear it at each word.",
 	Instance:    "Yashme's persistency races.",
+	Shows:       "[2 2 2 1]",
 	Explore: toys(script{
 		run: steps("set", func(t *toy, v uint64) {
 			at := int64(64)
@@ -56,6 +59,7 @@ var wideStore = Case{
 var acrossLines = Case{
 	Class:       "8 bytes across a line",
 	Description: "A word at offset 60 lies in two lines, each of which may be durable without the other.",
+	Shows:       "0000000001000000",
 	Explore: toys(script{
 		run: steps("set", func(t *toy, v uint64) {
 			off := int64(64) // mends it: aligned to 8
@@ -81,7 +85,8 @@ var streamed = Case{
 	Class:       "fence left out after non-temporal stores on eADR",
 	Description: "The caches survive, but non-temporal words wait in buffers that do not: without a fence the link overtakes them.",
 	Instance:    "go-pmem: its fence is a compiler barrier there.",
-	Model:       crash.EADR,
+	Model:       crash.EADR, Also: []state.Model{crash.Kill, crash.ADR, crash.PageCache},
+	Shows: "[0 0]",
 	Explore: toys(script{
 		run: steps("set", func(t *toy, v uint64) {
 			at := int64(64)
@@ -109,6 +114,7 @@ var early = Case{
 	Class:       "acknowledged before durable",
 	Description: "The operation returns before the fence: what it promised may be lost.",
 	Instance:    "PMFS (Chipmunk's PMFS 2).",
+	Shows:       "[0]",
 	Explore: toys(script{
 		run: steps("set", func(t *toy, v uint64) {
 			t.put(0, v)
@@ -150,8 +156,8 @@ var pointer = Case{
 	Class:       "volatile pointer stored",
 	Description: "The link is an address of this process: the next one maps the medium elsewhere.",
 	Instance:    "The pointers that Corundum's types forbid.",
-	Model:       crash.Kill,
-	Want:        medium.ErrRange,
+	Model:       crash.Kill, Also: []state.Model{crash.ADR, crash.EADR, crash.PageCache},
+	Want: medium.ErrRange,
 	Explore: toys(script{
 		run: steps("set", func(t *toy, v uint64) {
 			at := int64(64)
@@ -175,5 +181,25 @@ var pointer = Case{
 			}
 			return fmt.Sprint(t.get(int64(link)))
 		},
+	}),
+}
+
+var bypass = Case{
+	Class:       "store past the medium",
+	Description: "Bytes that were lent for reading are written: nothing flushes them, and nobody knows of the store.",
+	Want:        crash.ErrBypassed,
+	Explore: toys(script{
+		run: steps("set", func(t *toy, v uint64) {
+			if !t.broken {
+				t.set(0, v) // mends it; on a file, what is lent is mapped read-only as well
+				return
+			}
+			b, err := t.m.View(0, 8)
+			if t.fail(err); err == nil {
+				b[0] = byte(v)
+			}
+			t.persist(0, 8)
+		}, 1, 2, 3),
+		dump: show(0, 1),
 	}),
 }

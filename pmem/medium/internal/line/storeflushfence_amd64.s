@@ -9,11 +9,17 @@ TEXT ·StoreFlushFence(SB), NOSPLIT, $0-16
 	MOVQ p+0(FP), AX
 	MOVQ v+8(FP), BX
 	MOVQ BX, (AX)
-	MOVQ $8, CX
-	LINES(done, strong)
-strong:
-	MFENCE
-	RET
-done:
+	CMPB ·how(SB), CLFLUSHOPT_
+	JEQ  opt
+	JHI  plain
+	CLWB (AX)
 	SFENCE
+	RET
+opt:
+	CLFLUSHOPT (AX)
+	SFENCE
+	RET
+plain:
+	CLFLUSH (AX)
+	MFENCE
 	RET

@@ -1,0 +1,17 @@
+// Package model is the protocol of persistent pools as a small executable model, for the crash
+// explorer. It has the rules and nothing else: no speed, no objects of any type.
+//
+// The medium, all words little-endian:
+//
+//	0      superblock A: counter, generation, sequence, CRC32C of those
+//	512    tail slot 0: generation, sequence, CRC32C of those with the position, position
+//	4096   superblock B
+//	4608   tail slot 1
+//	8192   log: a ring of slots of 128 bytes, a record each
+//	12288  words of the user, 64 bytes apart
+//	12800  bitmap of allocated objects, one word
+//	13312  objects of two words, 64 bytes apart
+//
+// A record is: generation, sequence, known-durable mark, number of changes, the changes
+// (target and value each), CRC32C of all before it. Docs/pmem/protocol.md has the rules.
+package model

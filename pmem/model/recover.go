@@ -1,0 +1,101 @@
+package model
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/safevma/safevma/pmem/crash"
+	"github.com/safevma/safevma/pmem/medium"
+)
+
+// ErrDamage reports a record that was durable, and is not valid any more.
+var ErrDamage = errors.New("damage in the log")
+
+func newPool(e *crash.Env, o Options) *Pool {
+	return &Pool{Options: o, m: e.Medium, rand: e.Rand, lock: e.Medium.NewMutex()}
+}
+
+// Create makes a pool on a medium of zeros.
+func Create(e *crash.Env, o Options) (*Pool, error) {
+	p := newPool(e, o)
+	return p, p.begin(superA)
+}
+
+// Open recovers a pool: it replays the log, makes the result durable, and begins an empty log.
+func Open(e *crash.Env, o Options) (*Pool, error) {
+	p := newPool(e, o)
+	other, err := p.readSuperblocks()
+	if err != nil {
+		return nil, err
+	}
+	if err := p.readTail(); err != nil {
+		return nil, err
+	}
+	if err := p.replay(); err != nil {
+		return nil, err
+	}
+	if err := p.persistLive(); err != nil {
+		return nil, err
+	}
+	p.live = nil
+	return p, p.begin(other)
+}
+
+// replay reads the records behind the tail, and then applies them. R5: exactly tail, +1, +1,
+// and so on.
+func (p *Pool) replay() error {
+	var all []*record
+	for p.head = p.tail; p.head.slot-p.tail.slot < p.Slots; {
+		r, err := p.readRecord(p.head.slot)
+		if err != nil {
+			return err
+		}
+		if r == nil || r.sequence != p.head.sequence+1 {
+			break
+		}
+		all = append(all, r)
+		p.head = position{p.head.slot + 1, r.sequence}
+	}
+	if err := errors.Join(p.findDamage(), p.rewrite(all)); err != nil {
+		return err
+	}
+	for _, r := range all {
+		if err := p.apply(r.changes); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rewrite makes durable what is about to be replayed, with one sync: after a failed sync, a
+// page may be clean in the cache and absent on the disk.
+func (p *Pool) rewrite(all []*record) error {
+	if p.m.Info().Kind != medium.PageCache || len(all) == 0 {
+		return nil
+	}
+	t := p.m.Pin()
+	defer t.Unpin()
+	for i, r := range all {
+		if err := t.Stream(p.slotOffset(p.tail.slot+uint64(i)), encode(r.words()), medium.Log); err != nil {
+			return err
+		}
+	}
+	return t.Fence()
+}
+
+// findDamage looks for a valid record that says that more was durable than was replayed (R7).
+func (p *Pool) findDamage() error {
+	if p.broken(R7) {
+		return nil
+	}
+	for slot := range p.Slots {
+		r, err := p.readRecord(slot)
+		if err != nil {
+			return err
+		}
+		if r != nil && r.durable > p.head.sequence {
+			return fmt.Errorf("%w: sequence %d is not valid, and sequence %d says that it was durable", ErrDamage, p.head.sequence+1, r.sequence)
+		}
+	}
+	return nil
+}
