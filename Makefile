@@ -61,7 +61,7 @@ lab-test: lab-build ## run the tests of what talks to kernels inside: on 6.1, 6.
 	CGO_ENABLED=0 GOARCH=arm64 $(GO) test -count=1 -exec '$(CURDIR)/$(LAB) exec --kernel 6.12 --arch arm64 --numa 2' $(INSIDE)
 
 lab-matrix: lab-build ## make docs/lab-matrix.md anew: what each kernel can do
-	$(LAB) matrix > docs/lab-matrix.md
+	$(LAB) matrix > bin/matrix.md && mv bin/matrix.md docs/lab-matrix.md
 
 generate: build ## make the generated files anew
 	$(BIN) guarantees --output markdown > docs/guarantees.md

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/safevma/safevma/lab"
 	"github.com/safevma/safevma/lab/vm"
 )
 
@@ -55,7 +56,7 @@ Disks and NVDIMMs without a file are fresh each time: /lab/disk0, /lab/nvdimm0, 
 var errTime = errors.New("the time is over")
 
 func (f *execFlags) run(args []string) error {
-	lab, err := newLab()
+	machines, err := newLab()
 	if err != nil {
 		return &exit{exitLab, err}
 	}
@@ -76,12 +77,17 @@ func (f *execFlags) run(args []string) error {
 	// A closed output ends the program inside, not this one: see vm.Job.Stdout.
 	signal.Ignore(syscall.SIGPIPE)
 
-	machine, err := startMachine(ctx, lab, f.config(), signals, interrupt)
+	machine, err := startMachine(ctx, machines, f.config(), signals, interrupt)
 	if err != nil {
 		return failed(err)
 	}
 	defer machine.Cut()
 	go passSignals(machine, signals, interrupt)
+	job.Mark = func(line string) {
+		if line == lab.PowerCutMark {
+			machine.Cut()
+		}
+	}
 	answer, err := machine.Run(ctx, job)
 	if f.console {
 		fmt.Fprintln(os.Stderr, machine.Console())

@@ -23,10 +23,19 @@ func initProgram(ctx context.Context, arch string) (string, error) {
 		return "", err
 	}
 	path := filepath.Join(cache, "safevma-lab", "init-"+arch)
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", path, self)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return "", err
+	}
+	temp, err := os.MkdirTemp(filepath.Dir(path), "init-*") // others see it whole or not at all
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(temp)
+	built := filepath.Join(temp, "init")
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", built, self)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch, "GOFLAGS=")
 	if text, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("building an init for %s: %w: %s", arch, err, text)
+		return "", fmt.Errorf("building an init for %s, which works in safevma's own module alone: %w: %s", arch, err, text)
 	}
-	return path, nil
+	return path, os.Rename(built, path)
 }

@@ -26,16 +26,16 @@ func (f *execFlags) job(args []string) (vm.Job, error) {
 	if err != nil {
 		return vm.Job{}, err
 	}
-	send := f.send
+	send, leave := f.send, func(string, fs.DirEntry) bool { return false }
 	if send == nil {
-		send = []string{moduleRoot(dir)}
+		send, leave = []string{moduleRoot(dir)}, leftOut(moduleRoot(dir))
 	}
 	for i, path := range send {
 		if send[i], err = filepath.Abs(path); err != nil {
 			return vm.Job{}, err
 		}
 	}
-	if err := checkSize(send); err != nil {
+	if err := checkSize(send, leave); err != nil {
 		return vm.Job{}, err
 	}
 	if err := vm.CheckProgram(program, f.Arch); err != nil {
@@ -55,7 +55,7 @@ func (f *execFlags) job(args []string) (vm.Job, error) {
 				return err != nil || !info.IsDir()
 			})
 			for _, path := range slices.Concat(send, []string{program}, folders) {
-				if err := wire.Pack(a, path, leftOut); err != nil {
+				if err := wire.Pack(a, path, leave); err != nil {
 					return err
 				}
 			}
@@ -78,10 +78,11 @@ func moduleRoot(dir string) string {
 	}
 }
 
-// leftOut: no test reads the history or what was built.
-func leftOut(path string, d fs.DirEntry) bool {
-	name := filepath.Base(path)
-	return name == ".git" || d.IsDir() && (name == "node_modules" || name == "bin")
+// leftOut: no test reads the history of a module, or what was built or fetched at its root.
+func leftOut(root string) func(path string, d fs.DirEntry) bool {
+	return func(path string, _ fs.DirEntry) bool {
+		return slices.Contains([]string{".git", "bin", "node_modules"}, filepath.Base(path)) && filepath.Dir(path) == root
+	}
 }
 
 // maxSend is how much is sent, in bytes: the guest keeps it in memory.
@@ -89,14 +90,14 @@ const maxSend = 256 << 20
 
 var errTooMuch = errors.New("too much")
 
-func checkSize(paths []string) error {
+func checkSize(paths []string, leave func(string, fs.DirEntry) bool) error {
 	var total int64
 	for _, path := range paths {
 		err := filepath.WalkDir(path, func(name string, d fs.DirEntry, err error) error {
 			if err != nil {
 				return err
 			}
-			if leftOut(name, d) {
+			if leave(name, d) {
 				if d.IsDir() {
 					return fs.SkipDir
 				}

@@ -20,6 +20,12 @@ func newKernels() *cobra.Command {
 fetches those that are not, from Debian's packages; with --fetch, also looks whether there
 is a newer one of the series. The machine's own package sources stay as they are.`,
 		RunE: func(cmd *cobra.Command, series []string) error {
+			if fetch && len(series) == 0 {
+				return fmt.Errorf("--fetch: name the series, such as 6.12 or newest")
+			}
+			if arch != "amd64" && arch != "arm64" {
+				return fmt.Errorf("--arch %s: want amd64 or arm64", arch)
+			}
 			lab, err := newLab()
 			if err != nil {
 				return &exit{exitInternal, err}

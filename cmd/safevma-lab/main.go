@@ -6,8 +6,7 @@
 //
 // Exit status of exec: that of the program, or 128 and the number of the signal that
 // ended it; 124 when the time is over, 125 when the lab itself failed (the guest's kernel
-// panicked, did not come up, …). Of the other verbs: 0, 1 findings, 2 usage, 3 not
-// measurable here, 4 internal error.
+// panicked, did not come up, …). A wrong flag is 2, and what goes wrong in other verbs 4.
 package main
 
 import (

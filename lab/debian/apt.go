@@ -144,7 +144,7 @@ func (a *apt) download(ctx context.Context, dir, arch string, pkgs []string) ([]
 func (a *apt) command(ctx context.Context, dir, name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "APT_CONFIG="+filepath.Join(a.dir, "apt.conf"))
+	cmd.Env = append(os.Environ(), "APT_CONFIG="+filepath.Join(a.dir, "apt.conf"), "LC_ALL=C", "LANGUAGE=")
 	return cmd
 }
 

@@ -152,7 +152,7 @@ func (c *Cache) Get(ctx context.Context, series, arch string) (*Kernel, error) {
 
 // Fetch gets the newest kernel of a series that packages offer, whole, into the cache.
 func (c *Cache) Fetch(ctx context.Context, series, arch string) (*Kernel, error) {
-	unlock, err := c.lock()
+	unlock, err := c.lock(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -219,7 +219,7 @@ func (c *Cache) fetch(ctx context.Context, a *apt, r release, parts []string) (*
 
 // Add puts a kernel into the cache from package files that are already there.
 func (c *Cache) Add(ctx context.Context, debs []string) (*Kernel, error) {
-	unlock, err := c.lock()
+	unlock, err := c.lock(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -301,9 +301,9 @@ func digest(path string) (string, error) {
 }
 
 // lock keeps processes that fetch apart.
-func (c *Cache) lock() (unlock func(), err error) {
+func (c *Cache) lock(ctx context.Context) (unlock func(), err error) {
 	if err := os.MkdirAll(c.Dir, 0o755); err != nil {
 		return nil, err
 	}
-	return sys.LockFile(filepath.Join(c.Dir, "lock"))
+	return sys.LockFile(ctx, filepath.Join(c.Dir, "lock"))
 }

@@ -34,10 +34,8 @@ func startJob(conn *wire.Conn, spec wire.Job) (*job, error) {
 	if err := os.MkdirAll(spec.Dir, 0o755); err != nil {
 		return nil, err
 	}
-	for _, path := range spec.Bring { // a profile's folder is there on the host
-		if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
-			return nil, err
-		}
+	if err := makeRoom(spec); err != nil {
+		return nil, err
 	}
 	if err := j.openMark(conn); err != nil {
 		return nil, err
@@ -66,6 +64,24 @@ func startJob(conn *wire.Conn, spec wire.Job) (*job, error) {
 	}
 	j.copy(conn)
 	return j, nil
+}
+
+// makeRoom makes the folders in which the program is to leave what is brought back, and
+// lets its user write there.
+func makeRoom(spec wire.Job) error {
+	for _, path := range spec.Bring {
+		folder := filepath.Dir(path)
+		if info, err := os.Stat(path); err == nil && info.IsDir() {
+			folder = path
+		}
+		if err := os.MkdirAll(folder, 0o777); err != nil {
+			return err
+		}
+		if err := os.Chown(folder, int(spec.UID), int(spec.GID)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // pipes makes the outputs, and returns the program's ends of them.

@@ -23,6 +23,7 @@ type guest struct {
 
 	files *unpacking // of the next job
 	job   *job       // the one that runs, or the last one
+	early []byte     // signals that came before there was one
 }
 
 // serve does what the runner says until it says to power off, or is gone.
@@ -73,9 +74,7 @@ func (g *guest) handle(kind wire.Kind, payload []byte) (off bool, err error) {
 			return false, g.conn.SendJSON(wire.Exit, answer(err))
 		}
 	case wire.Signal:
-		if g.job != nil && len(payload) == 1 {
-			g.job.signal(payload[0])
-		}
+		g.signal(payload)
 	case wire.Close:
 		if g.job != nil && len(payload) == 1 {
 			g.job.closeOutput(payload[0])
@@ -86,6 +85,16 @@ func (g *guest) handle(kind wire.Kind, payload []byte) (off bool, err error) {
 		return false, fmt.Errorf("the runner sent a frame of kind %q, which this init does not know", kind)
 	}
 	return false, nil
+}
+
+func (g *guest) signal(payload []byte) {
+	switch {
+	case len(payload) != 1:
+	case g.job == nil:
+		g.early = append(g.early, payload[0])
+	default:
+		g.job.signal(payload[0])
+	}
 }
 
 func answer(err error) wire.Answer {
@@ -145,6 +154,10 @@ func (g *guest) start(payload []byte) error {
 		return err
 	}
 	g.job = started
+	for _, number := range g.early {
+		g.job.signal(number)
+	}
+	g.early = nil
 	go g.finish(started)
 	return nil
 }

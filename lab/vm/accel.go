@@ -68,6 +68,9 @@ func (l *Lab) chooseAccel(ctx context.Context, c Config) (Accel, error) {
 		return Accel(answer), nil
 	}
 	answer := l.tryKVM(ctx, c)
+	if ctx.Err() != nil {
+		return answer, nil
+	}
 	if err := os.MkdirAll(l.Dir, 0o755); err != nil {
 		return "", err
 	}

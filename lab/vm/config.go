@@ -58,6 +58,8 @@ func (c Config) validate() error {
 	switch {
 	case c.Arch != "amd64" && c.Arch != "arm64":
 		return fmt.Errorf("architecture %s: want amd64 or arm64", c.Arch)
+	case c.NUMANodes < 1 || c.CPUs < 1 || c.CPUs > 64:
+		return fmt.Errorf("%d processors in %d NUMA nodes: want 1 to 64, and at least one node", c.CPUs, c.NUMANodes)
 	case c.Arch == "arm64" && len(c.NVDIMMs) > 0:
 		return fmt.Errorf("no NVDIMM on arm64: the emulated machine tells of them by ACPI, which needs firmware that a kernel started directly does not have")
 	case c.Persistence != "" && c.Persistence != "mem-ctrl" && c.Persistence != "cpu":

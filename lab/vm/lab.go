@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/safevma/safevma/internal/sys"
 	"github.com/safevma/safevma/lab/debian"
 	"github.com/safevma/safevma/lab/image"
 )
@@ -178,13 +179,32 @@ func closeAll(files []*os.File) {
 // storageFile opens the caller's file, or a private copy of one that is made once.
 func (l *Lab) storageFile(group string, s Storage, size int64, create func(path, kind string, size int64) error) (*os.File, error) {
 	if s.Path != "" {
-		return os.OpenFile(s.Path, os.O_RDWR, 0)
+		return own(s.Path, size)
 	}
 	pattern, err := l.storageTemplate(group, s.Kind, size, create)
 	if err != nil {
 		return nil, err
 	}
 	return image.Private(pattern, l.Dir)
+}
+
+// own opens a file of the caller's, for one machine at a time.
+func own(path string, size int64) (*os.File, error) {
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := file.Stat()
+	if err == nil && info.Size() != size {
+		err = fmt.Errorf("%s has %d bytes: this kind of storage has %d", path, info.Size(), size)
+	}
+	if err == nil {
+		err = sys.TryLock(file) // QEMU inherits it
+	}
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return file, nil
 }
 
 func (l *Lab) storageTemplate(group, kind string, size int64, create func(path, kind string, size int64) error) (string, error) {

@@ -26,8 +26,6 @@ type Machine struct {
 	machine.Machine
 	// Resumed says that it went on from a saved state.
 	Resumed bool
-	// Boot is how long the kernel had been running when the guest was ready.
-	Boot string
 
 	process *process
 	conn    *wire.Conn
@@ -63,6 +61,9 @@ func (p *plan) start(ctx context.Context) (*Machine, error) {
 	defer stop()
 	if err := m.prepare(); err != nil {
 		m.Cut()
+		if m.Resumed && ctx.Err() == nil {
+			p.forget()
+		}
 		return nil, errors.Join(context.Cause(ctx), err)
 	}
 	return m, nil
@@ -86,7 +87,6 @@ func (p *plan) boot(ctx context.Context, ram []string) (*Machine, error) {
 		m.Cut()
 		return nil, errors.Join(context.Cause(ctx), fmt.Errorf("the guest did not come up: %w", err))
 	}
-	m.Boot = greeting.Uptime
 	return m, nil
 }
 
@@ -183,15 +183,32 @@ type Job struct {
 	BringTo string
 }
 
-// Run runs a program, and returns how it ended. When ctx ends, the machine's power is cut.
+// Run runs a program, and returns how it ended. When ctx ends, the machine's power is cut,
+// and Run returns soon, even while a Write of the job's outputs does not.
 func (m *Machine) Run(ctx context.Context, j Job) (wire.Answer, error) {
-	stop := context.AfterFunc(ctx, m.Cut)
-	defer stop()
-	a, err := m.run(j)
-	if cause := context.Cause(ctx); cause != nil && err != nil {
-		err = cause
+	type end struct {
+		wire.Answer
+		err error
 	}
-	return a, err
+	ended := make(chan end, 1)
+	go func() {
+		a, err := m.run(j)
+		ended <- end{a, err}
+	}()
+	select {
+	case e := <-ended:
+		return e.Answer, e.err
+	case <-ctx.Done():
+	}
+	m.Cut()
+	select {
+	case e := <-ended:
+		if e.err == nil {
+			return e.Answer, nil
+		}
+	case <-time.After(time.Second): // somebody does not read
+	}
+	return wire.Answer{}, context.Cause(ctx)
 }
 
 func (m *Machine) run(j Job) (wire.Answer, error) {
@@ -274,6 +291,9 @@ func (m *Machine) explain(err error) error {
 		case <-m.process.ended:
 			time.Sleep(50 * time.Millisecond) // its last words are on their way to us
 			err = ErrGone
+			if m.process.how != nil { // SIGBUS: most likely the disk is full
+				err = fmt.Errorf("%w (%w)", ErrGone, m.process.how)
+			}
 		case <-time.After(10 * time.Second):
 		}
 	}

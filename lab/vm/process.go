@@ -17,6 +17,7 @@ type process struct {
 	monitor *os.File // QMP
 	console *console
 	ended   chan struct{} // closed when QEMU is gone
+	how     error         // why, once it is
 }
 
 // startQEMU starts QEMU with three sockets and the given files. It dies with this
@@ -45,7 +46,7 @@ func startQEMU(program string, args []string, files []*os.File) (*process, error
 		err := p.cmd.Start()
 		started <- err
 		if err == nil {
-			_ = p.cmd.Wait() // how it ended shows on the port and the console
+			p.how = p.cmd.Wait()
 		}
 		close(p.ended)
 	}()

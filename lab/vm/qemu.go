@@ -92,7 +92,7 @@ func (c Config) memory(files []string, shared bool) []string {
 	}
 	var args []string
 	for node, file := range files {
-		args = append(args, "-object", fmt.Sprintf("memory-backend-file,id=ram%d,size=%dM,mem-path=%s,share=%s", node, c.MemoryMiB/c.NUMANodes, file, share))
+		args = append(args, "-object", fmt.Sprintf("memory-backend-file,id=ram%d,size=%dM,mem-path=%s,share=%s", node, c.MemoryMiB/c.NUMANodes, strings.ReplaceAll(file, ",", ",,"), share))
 		if c.NUMANodes > 1 {
 			first, last := node*c.CPUs/c.NUMANodes, (node+1)*c.CPUs/c.NUMANodes-1
 			args = append(args, "-numa", fmt.Sprintf("node,nodeid=%d,memdev=ram%d,cpus=%d-%d", node, node, first, last))
@@ -117,7 +117,7 @@ func (c Config) storage() []string {
 		args = append(args,
 			"-blockdev", fmt.Sprintf("driver=file,node-name=file%d,filename=/proc/self/fd/%d,locking=off,cache.direct=off", i, fd),
 			"-blockdev", fmt.Sprintf("driver=raw,node-name=disk%d,file=file%d", i, i),
-			"-device", fmt.Sprintf("virtio-blk-pci,drive=disk%d", i))
+			"-device", fmt.Sprintf("virtio-blk-pci,drive=disk%d,werror=report,rerror=report", i)) // not: wait until somebody makes room
 		fd++
 	}
 	return args

@@ -46,20 +46,41 @@ func (p *plan) resume(ctx context.Context) (*Machine, error) {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return nil, err
 	}
-	unlock, err := sys.LockFile(dir + ".lock")
+	unlock, err := sys.LockFile(ctx, dir+".lock")
 	if err != nil {
 		return nil, err
 	}
 	defer unlock() // QEMU has its files open by then
-	if key, err := os.ReadFile(filepath.Join(dir, keyFile)); err != nil || string(key) != p.key() {
-		if err := p.save(ctx, dir); err != nil {
-			return nil, fmt.Errorf("making a saved state: %w", err)
+	if p.usable(dir) {
+		m, err := p.load(ctx, dir)
+		if err == nil || ctx.Err() != nil {
+			return m, err
 		}
+		p.lab.say("a saved state can't be used, and is made anew: %v", err)
 	}
-	now := time.Now()
-	_ = os.Chtimes(filepath.Join(dir, keyFile), now, now) // for prune alone
+	if err := p.save(ctx, dir); err != nil {
+		return nil, fmt.Errorf("making a saved state: %w", err)
+	}
 	return p.load(ctx, dir)
 }
+
+// usable reports whether a state was made from the same things, and is there whole, as far
+// as sizes tell.
+func (p *plan) usable(dir string) bool {
+	key, err := os.ReadFile(filepath.Join(dir, keyFile))
+	if err != nil || string(key) != p.key() {
+		return false
+	}
+	for _, file := range p.ramFiles(dir) {
+		if info, err := os.Stat(file); err != nil || info.Size() != int64(p.MemoryMiB/p.NUMANodes)<<20 {
+			return false
+		}
+	}
+	return true
+}
+
+// forget makes the next machine make its state anew.
+func (p *plan) forget() { _ = os.Remove(filepath.Join(p.stateDir(), keyFile)) }
 
 func (p *plan) ramFiles(dir string) []string {
 	files := make([]string, p.NUMANodes)
@@ -80,6 +101,8 @@ func (p *plan) save(ctx context.Context, dir string) error {
 		return err
 	}
 	defer m.Cut()
+	stop := context.AfterFunc(ctx, m.Cut)
+	defer stop()
 	qmp, err := openMonitor(m.process.monitor, Patience)
 	if err != nil {
 		return m.explain(err)
@@ -99,6 +122,8 @@ func (p *plan) load(ctx context.Context, dir string) (*Machine, error) {
 	if err != nil {
 		return nil, err
 	}
+	stop := context.AfterFunc(ctx, m.Cut)
+	defer stop()
 	qmp, err := openMonitor(m.process.monitor, Patience)
 	if err == nil {
 		err = qmp.migrate("migrate-incoming", "exec:cat "+quote(filepath.Join(dir, deviceFile)), Patience)
@@ -112,22 +137,31 @@ func (p *plan) load(ctx context.Context, dir string) (*Machine, error) {
 		return nil, err
 	}
 	m.Resumed = true
+	now := time.Now()
+	_ = os.Chtimes(filepath.Join(dir, keyFile), now, now) // for prune alone
 	return m, nil
 }
 
 // quote quotes a path for the shell that QEMU runs.
 func quote(path string) string { return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'" }
 
-// prune removes the states that were not used for longest.
+// prune removes the states that were not used for longest, and what is left of those that
+// were not finished. One that somebody uses stays: waiting for its lock, with that of another
+// state in hand, two could wait for each other.
 func (p *plan) prune() error {
-	keys, err := filepath.Glob(filepath.Join(p.lab.Dir, "states", "*", keyFile))
+	entries, err := os.ReadDir(filepath.Join(p.lab.Dir, "states"))
 	if err != nil {
 		return err
 	}
 	used := map[string]time.Time{}
-	for _, key := range keys {
-		if info, err := os.Stat(key); err == nil {
-			used[filepath.Dir(key)] = info.ModTime()
+	for _, e := range entries {
+		dir := filepath.Join(p.lab.Dir, "states", e.Name())
+		if !e.IsDir() {
+			continue
+		}
+		used[dir] = time.Time{} // not finished
+		if info, err := os.Stat(filepath.Join(dir, keyFile)); err == nil {
+			used[dir] = info.ModTime()
 		}
 	}
 	delete(used, p.stateDir())
@@ -136,8 +170,14 @@ func (p *plan) prune() error {
 		dirs = append(dirs, dir)
 	}
 	slices.SortFunc(dirs, func(a, b string) int { return used[b].Compare(used[a]) })
-	for _, dir := range dirs[min(len(dirs), maxStates-1):] {
-		unlock, err := sys.LockFile(dir + ".lock")
+	for i, dir := range dirs {
+		if i < maxStates-1 && !used[dir].IsZero() {
+			continue
+		}
+		unlock, err := sys.TryLockFile(dir + ".lock")
+		if errors.Is(err, sys.ErrLocked) {
+			continue
+		}
 		if err != nil {
 			return err
 		}

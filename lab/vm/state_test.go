@@ -1,6 +1,7 @@
 package vm_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -8,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/safevma/safevma/internal/sys"
 	"github.com/safevma/safevma/lab/labtest"
 	"github.com/safevma/safevma/lab/vm"
 )
@@ -36,8 +38,7 @@ func TestStatesDiffer(t *testing.T) {
 	}
 }
 
-// A state that was made from other things is made anew, and a broken one is an error
-// that says so.
+// A state that was made from other things, or is broken, is made anew.
 func TestStateIsRemade(t *testing.T) {
 	lab := labtest.Lab(t)
 	own := *lab
@@ -67,6 +68,34 @@ func TestStateIsRemade(t *testing.T) {
 	start()
 	if made != 2 {
 		t.Errorf("after its key changed, the state was made %d times", made)
+	}
+	for i, name := range []string{"devices", "memory0"} {
+		if err := os.Truncate(filepath.Join(filepath.Dir(keys[0]), name), 4096); err != nil {
+			t.Fatal(err)
+		}
+		start()
+		if made != 3+i {
+			t.Errorf("after its %s was cut, the state was made %d times", name, made)
+		}
+	}
+}
+
+// A second machine on a disk that one writes to is refused.
+func TestDiskHasOneMachine(t *testing.T) {
+	lab := labtest.Lab(t)
+	disk := filepath.Join(t.TempDir(), "disk")
+	if err := lab.NewDisk(disk, "ext4"); err != nil {
+		t.Fatal(err)
+	}
+	config := vm.Config{Kernel: labtest.Kernel, Disks: []vm.Storage{{Kind: "ext4", Path: disk}}}
+	m := labtest.Start(t, lab, config)
+	if _, err := lab.Start(t.Context(), config); !errors.Is(err, sys.ErrLocked) {
+		t.Errorf("a second machine: %v", err)
+	}
+	m.Cut()
+	m = labtest.Start(t, lab, config)
+	if err := m.PowerOff(); err != nil {
+		t.Errorf("power off: %v", err)
 	}
 }
 
