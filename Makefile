@@ -53,12 +53,16 @@ TESTFLAGS ?= -v
 lab: lab-build ## run tests inside: PKG=./kernel/vma KERNEL=6.12 LABFLAGS="--disk xfs" TESTFLAGS="-run X"
 	CGO_ENABLED=0 $(GO) test -count=1 -exec '$(CURDIR)/$(LAB) exec --kernel $(KERNEL) $(LABFLAGS)' $(TESTFLAGS) $(PKG)
 
-INSIDE := ./lab ./lab/feature ./internal/sys ./kernel/...
+INSIDE := ./lab ./lab/feature ./internal/sys ./kernel/... ./pmem/medium/...
 lab-test: lab-build ## run the tests of what talks to kernels inside: on 6.1, 6.12, the newest, and on arm64
 	for kernel in 6.1 6.12 newest; do \
 		CGO_ENABLED=0 $(GO) test -count=1 -exec "$(CURDIR)/$(LAB) exec --kernel $$kernel --nvdimm ext4 --disk ext4 --numa 2 --persistence cpu" $(INSIDE) || exit 1; \
 	done
 	CGO_ENABLED=0 GOARCH=arm64 $(GO) test -count=1 -exec '$(CURDIR)/$(LAB) exec --kernel 6.12 --arch arm64 --numa 2' $(INSIDE)
+
+.PHONY: crash-nightly
+crash-nightly: ## recover and check ten million images that a failure may leave, and more
+	SAFEVMA_CRASH_IMAGES=10000000 $(GO) test -count=1 -timeout 60m -run TestNightly -v ./pmem/crash
 
 lab-matrix: lab-build ## make docs/lab-matrix.md anew: what each kernel can do
 	$(LAB) matrix > bin/matrix.md && mv bin/matrix.md docs/lab-matrix.md

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/safevma/safevma/lab"
+	"github.com/safevma/safevma/lab/machine"
 	"github.com/safevma/safevma/pmem/medium"
 )
 
@@ -20,20 +22,19 @@ type ground struct {
 	dir  func(t testing.TB) string // nil: no files
 }
 
-// LabDAX names a folder on a file system that accepts MAP_SYNC, where there is one.
-const LabDAX = "SAFEVMA_LAB_DAX"
-
 var grounds = []ground{
 	{"volatile", medium.Volatile, nil},
 	{"tmpfs", medium.Volatile, func(t testing.TB) string { return tempDir(t, "/dev/shm") }},
-	{"page cache", medium.PageCache, func(t testing.TB) string { return t.TempDir() }},
+	{"page cache", medium.PageCache, func(t testing.TB) string {
+		if _, inside, err := machine.Here(); inside && err == nil { // whose /tmp is in memory
+			return lab.Disk(t, "ext4")
+		}
+		return t.TempDir()
+	}},
 	{"dax emulated", medium.DAX, nil},
 	{"dax", medium.DAX, func(t testing.TB) string {
-		dir := os.Getenv(LabDAX)
-		if dir == "" {
-			t.Skipf("no %s: this test needs a folder on a file system with DAX, such as a lab machine has", LabDAX)
-		}
-		return tempDir(t, dir)
+		lab.Require(t, "map-sync")
+		return lab.DAX(t)
 	}},
 }
 
