@@ -20,7 +20,10 @@ func (p *Pool) commit(changes ...change) error {
 		}
 	}
 	p.waiting = append(p.waiting, changes)
-	return p.flushWaiting()
+	if p.failed == nil { // a failed sync poisons the pool: a later one does not bring it back
+		p.failed = p.flushWaiting()
+	}
+	return p.failed
 }
 
 func (p *Pool) flushWaiting() error {

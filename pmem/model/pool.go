@@ -44,6 +44,8 @@ const (
 	R6
 	// R7 takes a damaged record for the end of the log.
 	R7
+	// Rewrite replays a log that may be in the page cache alone.
+	Rewrite
 )
 
 // Options of a pool.
@@ -76,6 +78,7 @@ type Pool struct {
 	tail, head          position // live records are those behind tail, up to head
 	durable             uint64   // the highest sequence known durable
 	waiting             [][]change
+	failed              error
 	live                []change // what live records change
 	slot                int64    // of the tail that is written next
 }

@@ -67,10 +67,11 @@ func (p *Pool) replay() error {
 	return nil
 }
 
-// rewrite makes durable what is about to be replayed, with one sync: after a failed sync, a
-// page may be clean in the cache and absent on the disk.
+// rewrite makes durable what is about to be replayed, with one fence or sync. What is read may
+// be in caches alone: of a page cache after a failed sync, of a CPU after a process was killed
+// between its stores and its fence.
 func (p *Pool) rewrite(all []*record) error {
-	if p.m.Info().Kind != medium.PageCache || len(all) == 0 {
+	if len(all) == 0 || p.broken(Rewrite) {
 		return nil
 	}
 	t := p.m.Pin()

@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"unsafe"
+
+	"github.com/safevma/safevma/internal/sys"
 )
 
 // buffer returns n bytes that start a line.
@@ -118,9 +120,12 @@ func TestCopyAscends(t *testing.T) {
 func older(t *testing.T, copies func(dst, src unsafe.Pointer, n uintptr), rounds int) string {
 	t.Helper()
 	const words = 32
-	dst, src := make([]uint64, words+8), make([]uint64, words)
-	at := int(-uintptr(unsafe.Pointer(&dst[0]))&(Size-1)) / 8
-	block := dst[at : at+words]
+	memory, err := sys.Mmap(words*8, sys.ProtRead|sys.ProtWrite, sys.MapPrivate|sys.MapAnonymous, -1, 0) // no race to be reported there
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sys.Munmap(memory)
+	block, src := unsafe.Slice((*uint64)(pointer(memory, 0)), words), make([]uint64, words)
 	var seen atomic.Pointer[string]
 	stop, done := make(chan struct{}), make(chan struct{})
 	go func() {
