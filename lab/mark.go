@@ -7,13 +7,16 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/safevma/safevma/lab/wire"
 )
 
 // MarkVariable is the environment variable with the path of the FIFO for [Mark]. The lab
 // sets it.
-const MarkVariable = "SAFEVMA_LAB_MARK"
+const MarkVariable = wire.MarkVariable
 
-// PowerCutMark is the mark at which the runner ends the machine, if it was told to.
+// PowerCutMark is the mark at which "safevma-lab exec" cuts the power. A test on the host that
+// drives a machine does what it likes with it.
 const PowerCutMark = "power-cut"
 
 // longestMark is what a pipe takes whole or not at all (pipe(7), PIPE_BUF), so that

@@ -9,23 +9,12 @@ import (
 	"github.com/safevma/safevma/lab/wire"
 )
 
-// PortName is the name of the virtio-serial port to the runner.
-const PortName = "safevma.lab"
-
-// ModuleList is the file in the guest's first root that names the modules that
-// [Modules] has, one a line, in the order in which they load. Lines before an empty line
-// are loaded at once, those behind it when disks come up.
-const (
-	ModuleList = "/lab/modules.list"
-	Modules    = "/lab/modules"
-)
-
 // IsInit reports whether this process is the init of a lab machine.
 func IsInit() bool {
 	if os.Getpid() != 1 {
 		return false
 	}
-	_, err := os.Stat(ModuleList)
+	_, err := os.Stat(wire.ModuleList)
 	return err == nil
 }
 
@@ -64,7 +53,7 @@ func run() error {
 }
 
 func moduleLists() (early, late []string, err error) {
-	text, err := os.ReadFile(ModuleList)
+	text, err := os.ReadFile(wire.ModuleList)
 	if err != nil {
 		return nil, nil, err
 	}

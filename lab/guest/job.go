@@ -13,10 +13,6 @@ import (
 	"github.com/safevma/safevma/lab/wire"
 )
 
-// MarkVariable is the environment variable that tells a program the path of its mark
-// FIFO.
-const MarkVariable = "SAFEVMA_LAB_MARK"
-
 const markFIFO = "/run/safevma-lab/mark"
 
 // job is a program that runs.
@@ -41,7 +37,7 @@ func startJob(conn *wire.Conn, spec wire.Job) (*job, error) {
 		return nil, err
 	}
 	j.cmd = &exec.Cmd{Path: spec.Path, Args: append([]string{spec.Path}, spec.Args...), Dir: spec.Dir,
-		Env: append(spec.Env, MarkVariable+"="+markFIFO), SysProcAttr: &syscall.SysProcAttr{Setsid: true}}
+		Env: append(spec.Env, wire.MarkVariable+"="+markFIFO), SysProcAttr: &syscall.SysProcAttr{Setsid: true}}
 	if spec.UID != 0 || spec.GID != 0 {
 		j.cmd.SysProcAttr.Credential = &syscall.Credential{Uid: spec.UID, Gid: spec.GID}
 	}
@@ -59,8 +55,7 @@ func startJob(conn *wire.Conn, spec wire.Job) (*job, error) {
 		end.Close()
 	}
 	if err != nil {
-		j.mark.Close()
-		return nil, err
+		return nil, errors.Join(err, j.mark.Close(), j.outputs[0].Close(), j.outputs[1].Close())
 	}
 	j.copy(conn)
 	return j, nil

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/safevma/safevma/internal/sys"
+	"github.com/safevma/safevma/lab/wire"
 )
 
 // mounts are what programs expect of a running system. Kernels may lack the optional
@@ -73,7 +74,7 @@ func loadModules(names []string) error {
 }
 
 func loadModule(name string) error {
-	file, err := os.Open(filepath.Join(Modules, name+".ko"))
+	file, err := os.Open(filepath.Join(wire.ModuleDir, name+".ko"))
 	if err != nil {
 		return err
 	}
@@ -95,12 +96,12 @@ func openPort() (*os.File, error) {
 		}
 		for _, name := range names {
 			text, err := os.ReadFile(name)
-			if err == nil && strings.TrimSpace(string(text)) == PortName {
+			if err == nil && strings.TrimSpace(string(text)) == wire.PortName {
 				return os.OpenFile(filepath.Join("/dev", filepath.Base(filepath.Dir(name))), os.O_RDWR, 0)
 			}
 		}
 		if time.Now().After(deadline) {
-			return nil, fmt.Errorf("no virtio-serial port %q among %d", PortName, len(names))
+			return nil, fmt.Errorf("no virtio-serial port %q among %d", wire.PortName, len(names))
 		}
 	}
 }

@@ -31,8 +31,8 @@ type Config struct {
 type Storage struct {
 	// Kind is ext4 or xfs; for NVDIMMs also devdax or raw.
 	Kind string
-	// Path is the file that the machine writes to. Where it is empty, the machine gets a
-	// fresh file system, which is gone with it.
+	// Path is the file that the machine writes to, made where it is missing. Where Path is
+	// empty, the machine gets a fresh file system, which is gone with it.
 	Path string
 }
 

@@ -9,14 +9,7 @@ import (
 
 	"github.com/safevma/safevma/lab/debian"
 	"github.com/safevma/safevma/lab/image"
-)
-
-// The paths in the guest are those of package guest, which this package does not import:
-// it runs on the other side.
-const (
-	moduleList = "lab/modules.list"
-	moduleDir  = "lab/modules"
-	portName   = "safevma.lab"
+	"github.com/safevma/safevma/lab/wire"
 )
 
 // initramfs makes the first root of a guest: the init and its modules.
@@ -30,22 +23,25 @@ func initramfs(kernel *debian.Kernel, init []byte) ([]byte, error) {
 	late := all[len(early):] // Wanted begins with the early ones
 	var b bytes.Buffer
 	a := image.NewArchive(&b)
-	for _, dir := range []string{"dev", "proc", "sys", "run", "tmp", "boot", "lab", moduleDir} {
+	for _, dir := range []string{"dev", "proc", "sys", "run", "tmp", "boot", "lab", inArchive(wire.ModuleDir)} {
 		a.Directory(dir)
 	}
 	a.Character("dev/console", 5, 1)
 	a.File("init", 0o755, init)
 	a.File("boot/config-"+kernel.Release, 0o644, config) // where Debian has it
-	a.File(moduleList, 0o644, []byte(strings.Join(early, "\n")+"\n\n"+strings.Join(late, "\n")+"\n"))
+	a.File(inArchive(wire.ModuleList), 0o644, []byte(strings.Join(early, "\n")+"\n\n"+strings.Join(late, "\n")+"\n"))
 	for _, name := range all {
 		module, err := kernel.Module(name)
 		if err != nil {
 			return nil, err
 		}
-		a.File(moduleDir+"/"+name+".ko", 0o644, module)
+		a.File(inArchive(wire.ModuleDir)+"/"+name+".ko", 0o644, module)
 	}
 	return b.Bytes(), a.Close()
 }
+
+// inArchive is what a path of the guest is called in its first root.
+func inArchive(path string) string { return strings.TrimPrefix(path, "/") }
 
 // CheckProgram says why a program can't run in a guest: there are no libraries, and it
 // must be for the guest's architecture.

@@ -98,7 +98,7 @@ func findQEMU(ctx context.Context, arch string) (program, version string, err er
 // initrd returns the file with the guest's first root, which is made once for each init
 // and kernel.
 func (p *plan) initrd() (string, error) {
-	path := filepath.Join(p.lab.Dir, "initramfs", p.kernel.Release+"-"+p.initHash)
+	path := filepath.Join(p.lab.Dir, "initramfs", p.kernel.Release+"-"+p.contents())
 	if _, err := os.Stat(path); err == nil {
 		return path, nil
 	}
@@ -113,6 +113,12 @@ func (p *plan) initrd() (string, error) {
 		return "", err
 	}
 	return path, p.forgetOlder(path)
+}
+
+// contents names what is in a first root.
+func (p *plan) contents() string {
+	sum := sha256.Sum256([]byte(p.kernel.Identity() + p.initHash))
+	return hex.EncodeToString(sum[:8])
 }
 
 // forgetOlder removes first roots of this kernel with other inits. Somebody who uses one
@@ -179,6 +185,11 @@ func closeAll(files []*os.File) {
 // storageFile opens the caller's file, or a private copy of one that is made once.
 func (l *Lab) storageFile(group string, s Storage, size int64, create func(path, kind string, size int64) error) (*os.File, error) {
 	if s.Path != "" {
+		if _, err := os.Stat(s.Path); errors.Is(err, fs.ErrNotExist) {
+			if err := create(s.Path, s.Kind, size); err != nil {
+				return nil, err
+			}
+		}
 		return own(s.Path, size)
 	}
 	pattern, err := l.storageTemplate(group, s.Kind, size, create)

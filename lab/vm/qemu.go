@@ -3,6 +3,8 @@ package vm
 import (
 	"fmt"
 	"strings"
+
+	"github.com/safevma/safevma/lab/wire"
 )
 
 // emulators are QEMU's programs, and the Debian packages that bring them.
@@ -32,7 +34,7 @@ func (c Config) commandLine(kernel, initrd string, ram []string, shared bool) []
 		"-chardev", fmt.Sprintf("socket,id=monitor,fd=%d", fdMonitor),
 		"-chardev", fmt.Sprintf("socket,id=console,fd=%d", fdConsole),
 		"-mon", "chardev=monitor,mode=control", "-serial", "chardev:console",
-		"-device", "virtio-serial-pci", "-device", "virtserialport,chardev=port,name="+portName)
+		"-device", "virtio-serial-pci", "-device", "virtserialport,chardev=port,name="+wire.PortName)
 	return append(args, c.storage()...)
 }
 

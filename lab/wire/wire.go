@@ -2,8 +2,8 @@
 // over one virtio-serial port: frames of a kind, a length and a payload.
 //
 // A frame is 5 bytes of header, the kind and the length of the payload (little-endian),
-// and the payload, at most [MaxPayload] bytes. Each side reads all the time, so neither
-// can block the other for ever.
+// and the payload, at most [MaxPayload] bytes. The guest reads all the time; the runner
+// whenever a job runs, so neither can block the other for ever.
 package wire
 
 import (
@@ -12,6 +12,20 @@ import (
 	"fmt"
 	"io"
 	"sync"
+)
+
+// What both sides, and programs in the guest, call things.
+const (
+	// PortName is the name of the virtio-serial port.
+	PortName = "safevma.lab"
+	// ModuleList is the file in the guest's first root that names the modules in
+	// ModuleDir, one a line, in the order in which they load. Lines before an empty line are
+	// loaded at once, those behind it when disks come up.
+	ModuleList = "/lab/modules.list"
+	ModuleDir  = "/lab/modules"
+	// MarkVariable is the environment variable that tells a program the path of its mark
+	// FIFO.
+	MarkVariable = "SAFEVMA_LAB_MARK"
 )
 
 // Kind is what a frame carries.

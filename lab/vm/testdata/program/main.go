@@ -76,6 +76,11 @@ var verbs = map[string]func([]string){
 		check(os.MkdirAll(filepath.Join(args[1], "deep"), 0o755))
 		check(os.WriteFile(filepath.Join(args[1], "deep/er"), []byte("deeper\n"), 0o644))
 	},
+	"show": func(args []string) {
+		text, err := os.ReadFile(args[0])
+		check(err)
+		fmt.Print(string(text))
+	},
 	"smuggle": func(args []string) { check(os.Symlink("/etc", args[0])) },
 	"durable": func(args []string) { durable(args[0], args[1]) },
 	"dax":     func(args []string) { dax(args[0], args[1]) },
