@@ -20,10 +20,7 @@ func (p *Pool) commit(changes ...change) error {
 		}
 	}
 	p.waiting = append(p.waiting, changes)
-	if p.failed == nil { // a failed sync poisons the pool: a later one does not bring it back
-		p.failed = p.flushWaiting()
-	}
-	return p.failed
+	return p.flushWaiting()
 }
 
 func (p *Pool) flushWaiting() error {

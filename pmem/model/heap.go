@@ -11,19 +11,29 @@ import (
 func wordOffset(i int) uint64   { return wordsOffset + 64*uint64(i) }
 func objectOffset(i int) uint64 { return objectsOffset + 64*uint64(i) }
 
-// Set changes the words from i on, in one transaction, durably.
-func (p *Pool) Set(i int, values ...uint64) error {
+// alone runs a change of the pool. Whatever fails in it may be a failed sync, which poisons
+// the pool: what it covered may be lost for ever, and a later sync does not bring it back.
+func (p *Pool) alone(change func() error) error {
 	p.lock.Lock()
 	defer p.lock.Unlock()
-	return p.commit(assign(i, values)...)
+	if p.failed != nil {
+		return p.failed
+	}
+	err := change()
+	if !errors.Is(err, errTooBig) { // which touched nothing
+		p.failed = err
+	}
+	return err
+}
+
+// Set changes the words from i on, in one transaction, durably.
+func (p *Pool) Set(i int, values ...uint64) error {
+	return p.alone(func() error { return p.commit(assign(i, values)...) })
 }
 
 // SetRelaxed is Set that returns before it is durable: the next durable transaction takes it.
 func (p *Pool) SetRelaxed(i int, values ...uint64) error {
-	p.lock.Lock()
-	defer p.lock.Unlock()
-	p.waiting = append(p.waiting, assign(i, values))
-	return nil
+	return p.alone(func() error { p.waiting = append(p.waiting, assign(i, values)); return nil })
 }
 
 func assign(i int, values []uint64) (all []change) {
@@ -54,9 +64,7 @@ func (p *Pool) get(off uint64) (uint64, error) {
 
 // Checkpoint empties the log.
 func (p *Pool) Checkpoint() error {
-	p.lock.Lock()
-	defer p.lock.Unlock()
-	return p.checkpoint()
+	return p.alone(func() error { return p.checkpoint() })
 }
 
 // Confirm commits nothing, durably: its record says that those before it were durable.
@@ -64,16 +72,18 @@ func (p *Pool) Confirm() error { return p.Set(0) }
 
 // New allocates object i, whose words travel in the record, and lets word i reach it.
 func (p *Pool) New(i int, a, b uint64) error {
-	p.lock.Lock()
-	defer p.lock.Unlock()
-	return p.commit(change{objectOffset(i), a}, change{objectOffset(i) + 8, b},
-		change{bitmapOffset | set, 1 << i}, change{wordOffset(i), 1})
+	return p.alone(func() error {
+		return p.commit(change{objectOffset(i), a}, change{objectOffset(i) + 8, b},
+			change{bitmapOffset | set, 1 << i}, change{wordOffset(i), 1})
+	})
 }
 
 // NewDirect is New for a large object: it is written in place, and durable, before its record.
 func (p *Pool) NewDirect(i int, a, b uint64) error {
-	p.lock.Lock()
-	defer p.lock.Unlock()
+	return p.alone(func() error { return p.newDirect(i, a, b) })
+}
+
+func (p *Pool) newDirect(i int, a, b uint64) error {
 	if !p.broken(R2) && p.covered(objectOffset(i)) {
 		// R2: no live record may touch the space, the one that freed it included.
 		if err := p.checkpoint(); err != nil {
@@ -100,9 +110,7 @@ func (p *Pool) covered(off uint64) bool {
 
 // Free frees object i.
 func (p *Pool) Free(i int) error {
-	p.lock.Lock()
-	defer p.lock.Unlock()
-	return p.commit(change{bitmapOffset | reset, 1 << i}, change{wordOffset(i), 0})
+	return p.alone(func() error { return p.commit(change{bitmapOffset | reset, 1 << i}, change{wordOffset(i), 0}) })
 }
 
 // Dump shows words and objects, as a user sees them.
