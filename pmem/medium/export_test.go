@@ -21,8 +21,12 @@ var (
 		d := domainOf(sysfs, device)
 		return d.String(), d.everywhere("cpu_cache"), d.node
 	}
-	Rest = rest
+	WriteAll = writeAll
+	Zero     = zero
 )
 
 // MountOptions returns the options of a mount.
 func (m mount) MountOptions() []string { return m.options }
+
+// Truncate makes the file of a medium shorter, as somebody else might.
+func (m *Medium) Truncate(size int64) error { return m.file.Truncate(size) }

@@ -6,7 +6,7 @@ import "fmt"
 type Kind uint8
 
 const (
-	// DAX is persistent memory: a file system, or a device, that accepts MAP_SYNC.
+	// DAX is persistent memory: a file on a file system that accepts MAP_SYNC.
 	DAX Kind = iota + 1
 	// PageCache is an ordinary file on a device.
 	PageCache

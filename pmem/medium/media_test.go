@@ -359,14 +359,100 @@ func TestNoSpace(t *testing.T) {
 	}
 }
 
-func TestRest(t *testing.T) {
-	parts := [][]byte{[]byte("abc"), []byte("defg"), []byte("h")}
-	for n, want := range []string{"abcdefgh", "bcdefgh", "cdefgh", "defgh", "efgh", "fgh", "gh", "h", ""} {
-		if got := string(bytes.Join(medium.Rest(parts, n), nil)); got != want {
-			t.Errorf("after %d bytes: %q, want %q", n, got, want)
+// However little a write takes at a time, all of it gets where it should; no progress is an
+// error, and so is one of the device half-way.
+func TestShortWrites(t *testing.T) {
+	parts := [][]byte{nil, []byte("abc"), []byte("defg"), {}, []byte("h")}
+	for most := 1; most <= 9; most++ {
+		file := []byte("..........")
+		write := func(parts [][]byte, off int64) (int, error) {
+			all := bytes.Join(parts, nil)
+			return copy(file[off:], all[:min(most, len(all))]), nil
 		}
+		ok(t, medium.WriteAll(write, 1, parts))
+		if string(file) != ".abcdefgh." {
+			t.Errorf("%d bytes at a time: %q", most, file)
+		}
+	}
+	if err := medium.WriteAll(func([][]byte, int64) (int, error) { return 0, nil }, 0, parts); !errors.Is(err, medium.ErrShort) {
+		t.Errorf("no progress: %v", err)
+	}
+	calls := 0
+	write := func([][]byte, int64) (int, error) {
+		if calls++; calls > 1 {
+			return -1, syscall.EIO
+		}
+		return 2, nil
+	}
+	if err := medium.WriteAll(write, 0, parts); !errors.Is(err, syscall.EIO) {
+		t.Errorf("a failure half-way: %v", err)
 	}
 	if string(bytes.Join(parts, nil)) != "abcdefgh" {
 		t.Error("the parts were changed")
 	}
+}
+
+// Where a file system can't allocate, zeros are written, and nothing that is there is lost.
+func TestZeros(t *testing.T) {
+	f, err := os.Create(filepath.Join(t.TempDir(), "zeros"))
+	ok(t, err)
+	defer f.Close()
+	_, err = f.WriteString("kept")
+	ok(t, err, medium.Zero(f, 3<<20+5))
+	content, err := os.ReadFile(f.Name())
+	ok(t, err)
+	if want := append([]byte("kept"), make([]byte, 3<<20+1)...); !bytes.Equal(content, want) {
+		t.Errorf("%d bytes, of which the first are %q", len(content), content[:8])
+	}
+}
+
+// The memory of a volatile medium can't be taken away from under it.
+func TestVolatileIsSealed(t *testing.T) {
+	if medium.RaceEnabled {
+		t.Skip("in a program built with -race it is on the Go heap")
+	}
+	m, _ := grounds[0].create(t, 8192, 16384)
+	if err := m.Truncate(4096); !errors.Is(err, syscall.EPERM) {
+		t.Errorf("made shorter: %v", err)
+	}
+	ok(t, m.Extend(16384))
+}
+
+// What is outside, or not aligned where it must be, is refused on all media, and changes
+// nothing.
+func TestRefused(t *testing.T) {
+	onAll(t, func(t *testing.T, g ground) {
+		m, _ := g.create(t, 4096, 8192)
+		ones := bytes.Repeat([]byte{1}, 16)
+		p := m.Pin()
+		defer p.Unpin()
+		_, view := m.View(4090, 7)
+		_, load := m.Load8(4096)
+		for i, err := range []error{
+			m.Store8(4096, 1, 0), m.Store8(-8, 1, 0), m.Store(4090, ones, 0), m.Store(-1, ones, 0), m.Write(4088, ones, 0),
+			m.WriteAll(4088, [][]byte{ones[:8], ones[:8]}, 0), m.Persist(1, 4096), m.Persist(-1, 1), m.Persist(1<<62, 1<<62),
+			m.PersistAll([]medium.Extent{{Off: 0, Len: 8}, {Off: 4096, Len: 1}}), m.StorePersist8(4096, 1, 0),
+			p.Stream(4088, ones, 0), p.Flush(4096, 1), m.Read(4081, ones), view, load,
+			second(m.CompareAndSwap8(4096, 0, 1, 0)), m.Extend(0), m.Extend(8200),
+		} {
+			if !errors.Is(err, medium.ErrRange) {
+				t.Errorf("call %d outside: %v", i, err)
+			}
+		}
+		_, load = m.Load8(4)
+		for i, err := range []error{
+			m.Store8(4, 1, 0), m.Write(4, ones, 0), m.Write(8, ones[:9], 0), m.WriteAll(0, [][]byte{ones[:4], ones[:4]}, 0), m.StorePersist8(12, 1, 0),
+			p.Stream(1, ones, 0), p.Stream(8, ones[:7], 0), load, second(m.CompareAndSwap8(4, 0, 1, 0)), m.Extend(4100),
+		} {
+			if !errors.Is(err, medium.ErrAlign) {
+				t.Errorf("call %d not aligned: %v", i, err)
+			}
+		}
+		content := make([]byte, 4096)
+		ok(t, m.Read(0, content))
+		if !bytes.Equal(content, make([]byte, 4096)) {
+			t.Error("a call that was refused changed something")
+		}
+		ok(t, m.Store(4096, nil, 0), m.Write(4096, nil, 0), m.WriteAll(0, nil, 0), m.Persist(4096, 0), m.PersistAll(nil), p.Flush(0, 0), p.Stream(0, nil, 0), m.Read(4096, nil))
+	})
 }

@@ -38,7 +38,7 @@ type Medium struct {
 	reader  *os.File // mapped to read, and opened so: nobody makes that mapping writable
 	log     *os.File // for writes that are durable on return
 	dir     *os.File // of a created file
-	name    string   // in dir, until the file has it
+	name    string   // that Link gives it there
 	device  uint64
 	mapping mapping
 	ranged  bool // RWF_DSYNC works

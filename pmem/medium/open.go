@@ -168,14 +168,10 @@ func zero(f *os.File, to int64) error {
 }
 
 func (m *Medium) link() error {
-	if m.dir == nil || m.name == "" {
+	if m.dir == nil {
 		return fmt.Errorf("%w: the file has its name already", syscall.EEXIST)
 	}
-	err := sys.LinkUnnamed(m.file, m.dir, m.name)
-	if err == nil {
-		m.name = ""
-	}
-	return err
+	return sys.LinkUnnamed(m.file, m.dir, m.name)
 }
 
 // Close releases the medium. It makes nothing durable.

@@ -18,13 +18,15 @@ func (m *Medium) writeThrough(off, n int64, parts [][]byte) error {
 		}
 		return m.synced("write", off, n, &m.sync, func() error { return m.msync(off, n) })
 	}
-	return m.synced("write", off, n, &m.append, func() error { return writeAll(m.log, off, parts) })
+	return m.synced("write", off, n, &m.append, func() error {
+		return writeAll(func(parts [][]byte, off int64) (int, error) { return sys.PwriteDsync(m.log, parts, off) }, off, parts)
+	})
 }
 
 // writeAll goes on after a short write, as long as there is progress.
-func writeAll(f *os.File, off int64, parts [][]byte) error {
-	for len(parts) > 0 {
-		n, err := sys.PwriteDsync(f, parts, off)
+func writeAll(write func(parts [][]byte, off int64) (int, error), off int64, parts [][]byte) error {
+	for parts = rest(parts, 0); len(parts) > 0; {
+		n, err := write(parts, off)
 		if err != nil {
 			return err
 		}
