@@ -16,6 +16,9 @@ func objectOffset(i int) uint64 { return objectsOffset + 64*uint64(i) }
 func (p *Pool) alone(change func() error) error {
 	p.lock.Lock()
 	defer p.lock.Unlock()
+	for p.appending {
+		p.turn.Wait()
+	}
 	if p.failed != nil {
 		return p.failed
 	}

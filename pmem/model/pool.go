@@ -46,6 +46,8 @@ const (
 	R7
 	// Rewrite replays a log that may be in the page cache alone.
 	Rewrite
+	// R3Taken acknowledges a committer when the appender has taken its record.
+	R3Taken
 )
 
 // Options of a pool.
@@ -81,6 +83,12 @@ type Pool struct {
 	failed              error
 	live                []change // what live records change
 	slot                int64    // of the tail that is written next
+
+	wordLocks  []*medium.Mutex
+	turn       *medium.Cond // the appender's turn is over
+	appending  bool
+	committers []*committer // in sequence
+	combined   int          // the most records that one write had
 }
 
 // position is a place in the log, counted in slots and never wrapped, and the sequence there.

@@ -12,7 +12,12 @@ import (
 var ErrDamage = errors.New("damage in the log")
 
 func newPool(e *crash.Env, o Options) *Pool {
-	return &Pool{Options: o, m: e.Medium, rand: e.Rand, lock: e.Medium.NewMutex()}
+	p := &Pool{Options: o, m: e.Medium, rand: e.Rand, lock: e.Medium.NewMutex()}
+	p.turn = medium.NewCond(p.lock)
+	for range o.Words {
+		p.wordLocks = append(p.wordLocks, e.Medium.NewMutex())
+	}
+	return p
 }
 
 // Create makes a pool on a medium of zeros.
