@@ -10,6 +10,7 @@
 //	8192   log: a ring of slots of 128 bytes, a record each
 //	12288  words of the user, 64 bytes apart
 //	12800  bitmap of allocated objects, one word
+//	13056  erase intents of objects, one word
 //	13312  objects of two words, 64 bytes apart
 //
 // A record is: generation, sequence, known-durable mark, number of changes, the changes

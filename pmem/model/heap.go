@@ -159,7 +159,13 @@ func (p *Pool) Dump() (string, error) {
 
 // Check holds the bitmap against reachability: no leak, and no use of what is free.
 func (p *Pool) Check() error {
-	if p.Objects == 0 || p.Words == 0 {
+	if p.Objects == 0 {
+		return nil
+	}
+	if open, err := p.m.Load8(intentsOffset); err != nil || open != 0 {
+		return errors.Join(err, fmt.Errorf("erase intents %b are open", open))
+	}
+	if p.Words == 0 {
 		return nil
 	}
 	bitmap, err := p.m.Load8(bitmapOffset)

@@ -15,6 +15,7 @@ const (
 	slotSize       = 128
 	wordsOffset    = 12288
 	bitmapOffset   = 12800
+	intentsOffset  = 13056
 	objectsOffset  = 13312
 	// Size of the medium, in bytes.
 	Size = 16384
@@ -48,6 +49,12 @@ const (
 	Rewrite
 	// R3Taken acknowledges a committer when the appender has taken its record.
 	R3Taken
+	// EraseLog leaves copies of what is erased in the log.
+	EraseLog
+	// EraseCleared clears an erase intent before the scrub is durable.
+	EraseCleared
+	// EraseUnfinished leaves intents open that recovery finds.
+	EraseUnfinished
 )
 
 // Options of a pool.

@@ -43,7 +43,10 @@ func Open(e *crash.Env, o Options) (*Pool, error) {
 		return nil, err
 	}
 	p.live = nil
-	return p, p.begin(other)
+	if err := p.begin(other); err != nil || p.Objects == 0 || p.broken(EraseUnfinished) {
+		return p, err
+	}
+	return p, p.finishErase()
 }
 
 // replay reads the records behind the tail, and then applies them. R5: exactly tail, +1, +1,
