@@ -16,8 +16,9 @@ const (
 	wordsOffset    = 12288
 	bitmapOffset   = 12800
 	intentsOffset  = 13056
+	sizeOffset     = 13184
 	objectsOffset  = 13312
-	// Size of the medium, in bytes.
+	// Size of the medium, in bytes, before it grows.
 	Size = 16384
 )
 
@@ -55,6 +56,8 @@ const (
 	EraseCleared
 	// EraseUnfinished leaves intents open that recovery finds.
 	EraseUnfinished
+	// GrowLogged logs a size before the space is durable.
+	GrowLogged
 )
 
 // Options of a pool.
