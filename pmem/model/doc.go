@@ -10,7 +10,10 @@
 //	8192   log: a ring of slots of 128 bytes, a record each
 //	12288  words of the user, 64 bytes apart
 //	12800  bitmap of allocated objects, one word
+//	13056  erase intents of objects, one word
+//	13184  size, once it has grown
 //	13312  objects of two words, 64 bytes apart
+//	16384  a word, once it has grown
 //
 // A record is: generation, sequence, known-durable mark, number of changes, the changes
 // (target and value each), CRC32C of all before it. Docs/pmem/protocol.md has the rules.

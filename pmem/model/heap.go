@@ -16,6 +16,9 @@ func objectOffset(i int) uint64 { return objectsOffset + 64*uint64(i) }
 func (p *Pool) alone(change func() error) error {
 	p.lock.Lock()
 	defer p.lock.Unlock()
+	for p.appending {
+		p.turn.Wait()
+	}
 	if p.failed != nil {
 		return p.failed
 	}
@@ -70,12 +73,23 @@ func (p *Pool) Checkpoint() error {
 // Confirm commits nothing, durably: its record says that those before it were durable.
 func (p *Pool) Confirm() error { return p.Set(0) }
 
-// New allocates object i, whose words travel in the record, and lets word i reach it.
-func (p *Pool) New(i int, a, b uint64) error {
-	return p.alone(func() error {
-		return p.commit(change{objectOffset(i), a}, change{objectOffset(i) + 8, b},
-			change{bitmapOffset | set, 1 << i}, change{wordOffset(i), 1})
-	})
+// New allocates object i, whose first words travel in the record, and lets word i reach it.
+func (p *Pool) New(i int, values ...uint64) error {
+	var all []change
+	for j, v := range values {
+		all = append(all, change{objectOffset(i) + 8*uint64(j), v})
+	}
+	return p.alone(func() error { return p.commit(append(all, p.reach(set, i)...)...) })
+}
+
+// reach is what allocates or frees an object, together with the word that reaches it. A pool
+// without words has the bitmap for that too.
+func (p *Pool) reach(way uint64, i int) []change {
+	all := []change{{bitmapOffset | way, 1 << i}}
+	if p.Words > 0 {
+		all = append(all, change{wordOffset(i), reset - way})
+	}
+	return all
 }
 
 // NewDirect is New for a large object: it is written in place, and durable, before its record.
@@ -94,7 +108,7 @@ func (p *Pool) newDirect(i int, a, b uint64) error {
 	if err := errors.Join(p.m.Store(off, encode([]uint64{a, b}), medium.Direct), p.m.Persist(off, 16)); err != nil {
 		return err
 	}
-	return p.commit(change{bitmapOffset | set, 1 << i}, change{wordOffset(i), 1})
+	return p.commit(p.reach(set, i)...)
 }
 
 // covered reports whether a live record changes an object, or frees one. The free changes
@@ -110,14 +124,23 @@ func (p *Pool) covered(off uint64) bool {
 
 // Free frees object i.
 func (p *Pool) Free(i int) error {
-	return p.alone(func() error { return p.commit(change{bitmapOffset | reset, 1 << i}, change{wordOffset(i), 0}) })
+	return p.alone(func() error { return p.commit(p.reach(reset, i)...) })
+}
+
+// root returns word i, or the bit of object i where there are no words.
+func (p *Pool) root(i int) (uint64, error) {
+	if p.Words > 0 {
+		return p.get(wordOffset(i))
+	}
+	v, err := p.m.Load8(bitmapOffset)
+	return v >> i & 1, err
 }
 
 // Dump shows words and objects, as a user sees them.
 func (p *Pool) Dump() (string, error) {
 	var b strings.Builder
-	for i := range p.Words {
-		v, err := p.get(wordOffset(i))
+	for i := range max(p.Words, p.Objects) {
+		v, err := p.root(i)
 		if err != nil {
 			return "", err
 		}
@@ -137,6 +160,12 @@ func (p *Pool) Dump() (string, error) {
 // Check holds the bitmap against reachability: no leak, and no use of what is free.
 func (p *Pool) Check() error {
 	if p.Objects == 0 {
+		return nil
+	}
+	if open, err := p.m.Load8(intentsOffset); err != nil || open != 0 {
+		return errors.Join(err, fmt.Errorf("erase intents %b are open", open))
+	}
+	if p.Words == 0 {
 		return nil
 	}
 	bitmap, err := p.m.Load8(bitmapOffset)

@@ -15,8 +15,10 @@ const (
 	slotSize       = 128
 	wordsOffset    = 12288
 	bitmapOffset   = 12800
+	intentsOffset  = 13056
+	sizeOffset     = 13184
 	objectsOffset  = 13312
-	// Size of the medium, in bytes.
+	// Size of the medium, in bytes, before it grows.
 	Size = 16384
 )
 
@@ -46,6 +48,16 @@ const (
 	R7
 	// Rewrite replays a log that may be in the page cache alone.
 	Rewrite
+	// R3Taken acknowledges a committer when the appender has taken its record.
+	R3Taken
+	// EraseLog leaves copies of what is erased in the log.
+	EraseLog
+	// EraseCleared clears an erase intent before the scrub is durable.
+	EraseCleared
+	// EraseUnfinished leaves intents open that recovery finds.
+	EraseUnfinished
+	// GrowLogged logs a size before the space is durable.
+	GrowLogged
 )
 
 // Options of a pool.
@@ -81,6 +93,12 @@ type Pool struct {
 	failed              error
 	live                []change // what live records change
 	slot                int64    // of the tail that is written next
+
+	wordLocks  []*medium.Mutex
+	turn       *medium.Cond // the appender's turn is over
+	appending  bool
+	committers []*committer // in sequence
+	combined   int          // the most records that one write had
 }
 
 // position is a place in the log, counted in slots and never wrapped, and the sequence there.

@@ -12,7 +12,12 @@ import (
 var ErrDamage = errors.New("damage in the log")
 
 func newPool(e *crash.Env, o Options) *Pool {
-	return &Pool{Options: o, m: e.Medium, rand: e.Rand, lock: e.Medium.NewMutex()}
+	p := &Pool{Options: o, m: e.Medium, rand: e.Rand, lock: e.Medium.NewMutex()}
+	p.turn = medium.NewCond(p.lock)
+	for range o.Words {
+		p.wordLocks = append(p.wordLocks, e.Medium.NewMutex())
+	}
+	return p
 }
 
 // Create makes a pool on a medium of zeros.
@@ -38,7 +43,10 @@ func Open(e *crash.Env, o Options) (*Pool, error) {
 		return nil, err
 	}
 	p.live = nil
-	return p, p.begin(other)
+	if err := p.begin(other); err != nil || p.Objects == 0 || p.broken(EraseUnfinished) {
+		return p, err
+	}
+	return p, p.finishErase()
 }
 
 // replay reads the records behind the tail, and then applies them. R5: exactly tail, +1, +1,

@@ -1,0 +1,48 @@
+package model
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Grown is how long the medium is after Grow.
+const Grown = Size + 4096
+
+var errNotGrown = errors.New("the pool has not grown: no record may name that space")
+
+// Grow makes the pool longer: the space first, durably, and then a record that says so.
+func (p *Pool) Grow() error {
+	return p.alone(func() error {
+		if err := p.m.Extend(Grown); err != nil {
+			return err
+		}
+		if p.broken(GrowLogged) {
+			return errors.Join(p.commit(change{sizeOffset, Grown}), p.m.SyncFile())
+		}
+		if err := p.m.SyncFile(); err != nil {
+			return err
+		}
+		return p.commit(change{sizeOffset, Grown})
+	})
+}
+
+// SetGrown changes the first word of the space behind Size. No record names it before the one
+// that changed the size.
+func (p *Pool) SetGrown(v uint64) error {
+	return p.alone(func() error {
+		if size, err := p.m.Load8(sizeOffset); err != nil || size != Grown {
+			return errors.Join(err, errNotGrown)
+		}
+		return p.commit(change{Size, v})
+	})
+}
+
+// grown returns that word, or nothing while the pool is not that long.
+func (p *Pool) grown() (string, error) {
+	size, err := p.m.Load8(sizeOffset)
+	if err != nil || size == 0 {
+		return "", err
+	}
+	v, err := p.m.Load8(Size)
+	return fmt.Sprintf("grown %d ", v), err
+}
