@@ -93,8 +93,8 @@ func (p *Pool) writeTogether(all []*committer) error {
 	var parts [][]byte
 	for i, c := range all {
 		r := &record{p.generation, at.sequence + 1, p.durable, c.changes}
-		raw := encode(r.words())
-		if i < len(all)-1 { // up to the next slot
+		raw := encode(p.parts(r)[0]) // Add changes one word
+		if i < len(all)-1 {          // up to the next slot
 			raw = append(raw, make([]byte, slotSize-len(raw))...)
 		}
 		parts = append(parts, raw)

@@ -9,7 +9,7 @@ import (
 // commit makes changes durable: one record, one fence. Relaxed transactions that wait go before
 // it. R6: the lock is released after the fence and the apply.
 func (p *Pool) commit(changes ...change) error {
-	if len(changes) > maxChanges {
+	if p.slotsOf(changes) > p.Slots {
 		return errTooBig
 	}
 	if p.broken(R1) && len(changes) > 1 { // a writer besides the log
@@ -26,12 +26,13 @@ func (p *Pool) commit(changes ...change) error {
 func (p *Pool) flushWaiting() error {
 	all := p.waiting
 	for len(all) > 0 {
-		if p.head.slot-p.tail.slot == p.Slots {
+		n := p.fitting(all)
+		if n == 0 {
 			if err := p.checkpoint(); err != nil {
 				return err
 			}
+			continue
 		}
-		n := min(uint64(len(all)), p.Slots-(p.head.slot-p.tail.slot))
 		if err := p.appendAll(all[:n]); err != nil {
 			return err
 		}
@@ -44,6 +45,15 @@ func (p *Pool) flushWaiting() error {
 	}
 	p.waiting = nil
 	return nil
+}
+
+// fitting returns how many of the records the log has room for.
+func (p *Pool) fitting(all [][]change) (n int) {
+	free := p.Slots - (p.head.slot - p.tail.slot)
+	for ; n < len(all) && p.slotsOf(all[n]) <= free; n++ {
+		free -= p.slotsOf(all[n])
+	}
+	return n
 }
 
 // apply puts a record's changes in place, with plain stores. R1, R2: this is the only place

@@ -6,9 +6,10 @@ import (
 	"github.com/safevma/safevma/pmem/medium"
 )
 
+// maxChanges is how many fit into a slot.
 const maxChanges = 5
 
-var errTooBig = errors.New("a transaction of the model has 1 to 5 changes")
+var errTooBig = errors.New("a transaction of the model has no more changes than the log has room for")
 
 func (p *Pool) slotOffset(slot uint64) int64 { return logOffset + slotSize*int64(slot%p.Slots) }
 
@@ -18,29 +19,93 @@ type record struct {
 	changes                       []change
 }
 
-func (r *record) words() []uint64 {
-	w := []uint64{r.generation, r.sequence, r.durable, uint64(len(r.changes))}
-	for _, c := range r.changes {
-		w = append(w, c.target, c.value)
+// The word of a part that counts its changes also says which part of its record it is, and
+// whether another one follows.
+const (
+	partShift = 8
+	more      = 1 << 16
+)
+
+// perSlot is how many changes fit.
+func (p *Pool) perSlot() int {
+	if p.Changes > 0 {
+		return p.Changes
 	}
-	return append(w, checksum(w...))
+	return maxChanges
 }
 
-// readRecord reads a slot. R4: a record counts only if this generation wrote it.
+// slotsOf returns how many slots a record takes: a chain, if it is bigger than one.
+func (p *Pool) slotsOf(changes []change) uint64 {
+	return uint64(max(1, (len(changes)+p.perSlot()-1)/p.perSlot()))
+}
+
+// parts returns the words of each slot. The last has the CRC, which covers all.
+func (p *Pool) parts(r *record) [][]uint64 {
+	var all [][]uint64
+	var chain []uint64
+	changes := r.changes
+	for left := p.slotsOf(changes); left > 0; left-- {
+		n := min(len(changes), p.perSlot())
+		kind := uint64(n) | uint64(len(all))<<partShift
+		if left > 1 {
+			kind |= more
+		}
+		w := []uint64{r.generation, r.sequence, r.durable, kind}
+		for _, c := range changes[:n] {
+			w = append(w, c.target, c.value)
+		}
+		chain, changes = append(chain, w...), changes[n:]
+		if left == 1 {
+			w = append(w, p.checksumChain(chain, w))
+		}
+		all = append(all, w)
+	}
+	return all
+}
+
+func (p *Pool) checksumChain(chain, last []uint64) uint64 {
+	if p.broken(ChainLast) {
+		chain = last
+	}
+	return checksum(chain...)
+}
+
+// readRecord reads the chain that begins in a slot. R4: a record counts only if this
+// generation wrote it.
 func (p *Pool) readRecord(slot uint64) (*record, error) {
-	w, err := p.read(p.slotOffset(slot), slotSize/8)
-	if err != nil || w[0] != p.generation || w[3] > maxChanges {
-		return nil, err
+	var chain []uint64
+	r := &record{}
+	for part := range p.Slots {
+		w, err := p.read(p.slotOffset(slot+part), slotSize/8)
+		if err != nil || w[0] != p.generation || w[3]&^more>>partShift != part || w[3]&0xff > maxChanges {
+			return nil, err
+		}
+		n := 4 + 2*(w[3]&0xff)
+		chain = append(chain, w[:n]...)
+		r.generation, r.sequence, r.durable = w[0], w[1], w[2]
+		for i := uint64(4); i < n; i += 2 {
+			r.changes = append(r.changes, change{w[i], w[i+1]})
+		}
+		if w[3]&more != 0 {
+			continue
+		}
+		if w[n] != p.checksumChain(chain, w[:n]) {
+			return nil, nil
+		}
+		return r, nil
 	}
-	r := &record{generation: w[0], sequence: w[1], durable: w[2]}
-	n := 4 + 2*w[3]
-	if w[n] != checksum(w[:n]...) {
-		return nil, nil
+	return nil, nil
+}
+
+// stream puts a record where a position is, and returns the slot behind it.
+func (p *Pool) stream(t *medium.Thread, slot uint64, r *record) (uint64, error) {
+	for _, w := range p.parts(r) {
+		if err := t.Stream(p.slotOffset(slot), encode(w), medium.Log); err != nil {
+			return slot, err
+		}
+		slot++
 	}
-	for i := uint64(4); i < n; i += 2 {
-		r.changes = append(r.changes, change{w[i], w[i+1]})
-	}
-	return r, nil
+	return slot, nil
 }
 
 // appendAll appends records, in sequence, with one fence. That is the commit.
@@ -50,10 +115,11 @@ func (p *Pool) appendAll(all [][]change) error {
 	at := p.head
 	for _, changes := range all {
 		r := &record{p.generation, at.sequence + 1, p.durable, changes}
-		if err := t.Stream(p.slotOffset(at.slot), encode(r.words()), medium.Log); err != nil {
+		next, err := p.stream(t, at.slot, r)
+		if err != nil {
 			return err
 		}
-		at = position{at.slot + 1, at.sequence + 1}
+		at = position{next, at.sequence + 1}
 	}
 	if p.broken(R6) { // seen before it is durable
 		for _, changes := range all {

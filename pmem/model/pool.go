@@ -58,6 +58,8 @@ const (
 	EraseUnfinished
 	// GrowLogged logs a size before the space is durable.
 	GrowLogged
+	// ChainLast has a CRC over the last part of a chain alone.
+	ChainLast
 )
 
 // Options of a pool.
@@ -66,6 +68,7 @@ type Options struct {
 	Slots   uint64 // of the log: 1 to 32
 	Words   int    // of the user: 1 to 8
 	Objects int    // 0 to 8
+	Changes int    // that a slot takes: 1 to 5; zero is 5
 }
 
 // change is what a record does to a word: its low bits say how.

@@ -62,7 +62,7 @@ func (p *Pool) replay() error {
 			break
 		}
 		all = append(all, r)
-		p.head = position{p.head.slot + 1, r.sequence}
+		p.head = position{p.head.slot + p.slotsOf(r.changes), r.sequence}
 	}
 	if err := errors.Join(p.findDamage(), p.rewrite(all)); err != nil {
 		return err
@@ -84,8 +84,10 @@ func (p *Pool) rewrite(all []*record) error {
 	}
 	t := p.m.Pin()
 	defer t.Unpin()
-	for i, r := range all {
-		if err := t.Stream(p.slotOffset(p.tail.slot+uint64(i)), encode(r.words()), medium.Log); err != nil {
+	slot := p.tail.slot
+	for _, r := range all {
+		var err error
+		if slot, err = p.stream(t, slot, r); err != nil {
 			return err
 		}
 	}
