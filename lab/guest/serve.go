@@ -51,12 +51,7 @@ func (g *guest) greet() error {
 	if err != nil {
 		return err
 	}
-	uptime, err := os.ReadFile("/proc/uptime")
-	if err != nil {
-		return err
-	}
-	seconds, _, _ := strings.Cut(string(uptime), " ")
-	return g.conn.SendJSON(wire.Hello, wire.Greeting{Kernel: strings.TrimSpace(string(release)), Uptime: seconds + "s"})
+	return g.conn.SendJSON(wire.Hello, wire.Greeting{Kernel: strings.TrimSpace(string(release))})
 }
 
 // handle does one thing that the runner says. An error ends the machine.

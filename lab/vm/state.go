@@ -39,6 +39,9 @@ func (p *plan) stateDir() string {
 	return filepath.Join(p.lab.Dir, "states", p.kernel.Release+"-"+hex.EncodeToString(sum[:6]))
 }
 
+// errState says that a state itself is broken, not something else that a machine needs.
+var errState = errors.New("going on from a saved state")
+
 // resume starts a machine from its saved state, which is made where it is missing or was
 // made from other things.
 func (p *plan) resume(ctx context.Context) (*Machine, error) {
@@ -53,7 +56,7 @@ func (p *plan) resume(ctx context.Context) (*Machine, error) {
 	defer unlock() // QEMU has its files open by then
 	if p.usable(dir) {
 		m, err := p.load(ctx, dir)
-		if err == nil || ctx.Err() != nil {
+		if !errors.Is(err, errState) || ctx.Err() != nil {
 			return m, err
 		}
 		p.lab.say("a saved state can't be used, and is made anew: %v", err)
@@ -132,7 +135,7 @@ func (p *plan) load(ctx context.Context, dir string) (*Machine, error) {
 		err = qmp.do("cont", nil, nil)
 	}
 	if err != nil {
-		err = m.explain(fmt.Errorf("going on from a saved state: %w", err))
+		err = fmt.Errorf("%w: %w", errState, m.explain(err))
 		m.Cut()
 		return nil, err
 	}

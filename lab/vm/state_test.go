@@ -89,7 +89,9 @@ func TestDiskHasOneMachine(t *testing.T) {
 	}
 	config := vm.Config{Kernel: labtest.Kernel, Disks: []vm.Storage{{Kind: "ext4", Path: disk}}}
 	m := labtest.Start(t, lab, config)
-	if _, err := lab.Start(t.Context(), config); !errors.Is(err, sys.ErrLocked) {
+	second := *lab
+	second.Say = func(format string, args ...any) { t.Errorf("the second machine: "+format, args...) } // its state is good
+	if _, err := second.Start(t.Context(), config); !errors.Is(err, sys.ErrLocked) {
 		t.Errorf("a second machine: %v", err)
 	}
 	m.Cut()

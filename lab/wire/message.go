@@ -9,7 +9,6 @@ import (
 // Greeting is the payload of [Hello].
 type Greeting struct {
 	Kernel string `json:"kernel"` // the release, as uname -r says it
-	Uptime string `json:"uptime"` // since the kernel began, as it counts
 }
 
 // Setup is the payload of [Prepare]: what a guest that may come from a saved state can't

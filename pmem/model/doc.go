@@ -17,5 +17,5 @@
 //
 // A record is: generation, sequence, known-durable mark, number of changes, the changes
 // (target and value each), CRC32C of all before it. A bigger one is a chain of such
-// parts, of which the last has the CRC of all. Docs/pmem/protocol.md has the rules.
+// parts, of which the last has the CRC of all. The rules: docs/pmem/protocol.md.
 package model
