@@ -149,6 +149,26 @@ func TestShortest(t *testing.T) {
 	}
 }
 
+// A cycle through 100,000 transactions is found too, and the report stays short.
+func TestLongCycle(t *testing.T) {
+	const n = 100_000
+	var h History
+	for i := range uint64(n) {
+		h = append(h, at(0, 9, l((i+1)%n), a(i, n+i)))
+	}
+	report, err := Check(h, Options{})
+	if err != nil || report.Counts[WriteSkew] != 1 || len(report.Findings[0].Steps) != n {
+		t.Fatalf("%v: %s", err, report)
+	}
+	if text := report.String(); len(text) > 5000 || !strings.Contains(text, "and 99988 more steps, the last one back to T") {
+		t.Errorf("%d bytes: %.5000s", len(text), text)
+	}
+	h[n-1].Ops = h[n-1].Ops[1:]
+	if report, err := Check(h, Options{}); err != nil || !report.OK() {
+		t.Errorf("%v: %s", err, report)
+	}
+}
+
 func sorted(list []int) []int { slices.Sort(list); return list }
 
 // Sessions record side by side: values are unique, one goroutine's transactions follow each

@@ -32,6 +32,9 @@ func (r *Recorder) History() History {
 	defer r.mu.Unlock()
 	var h History
 	for _, s := range r.sessions {
+		for _, piece := range s.full {
+			h = append(h, piece...)
+		}
 		h = append(h, s.done...)
 		if s.open {
 			h = append(h, s.transaction(Unknown))
@@ -59,9 +62,11 @@ type Session struct {
 	open     bool // between Begin and End
 	tried    bool // Attempt was called since Begin
 	ops      []Op // of the attempt
-	done     []Transaction
-	spare    []Op // room for the ops of what is done, in big pieces
-	lists    []uint64
+	// What is done is kept in pieces: nothing is copied as it grows.
+	done  []Transaction
+	full  [][]Transaction
+	spare []Op     // room for more
+	lists []uint64 // with room for more
 }
 
 // Begin stands before the call of the store.
@@ -129,6 +134,9 @@ func (s *Session) keep(outcome Outcome) {
 	}
 	n := copy(s.spare, t.Ops)
 	t.Ops, s.spare = s.spare[:n:n], s.spare[n:]
+	if len(s.done) == cap(s.done) {
+		s.full, s.done = append(s.full, s.done), make([]Transaction, 0, pieces)
+	}
 	s.done = append(s.done, t)
 }
 

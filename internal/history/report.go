@@ -63,20 +63,26 @@ func (r *Report) describe(f Finding) string {
 	if f.Text != "" {
 		fmt.Fprintf(&b, "  %s\n", f.Text)
 	}
-	for _, step := range f.Steps {
+	for _, step := range f.Steps[:min(len(f.Steps), mostSteps)] {
 		fmt.Fprintf(&b, "  %s\n", step)
+	}
+	if more := len(f.Steps) - mostSteps; more > 0 {
+		fmt.Fprintf(&b, "  and %d more steps, the last one back to T%d\n", more, f.Transactions[0])
 	}
 	if len(f.Steps) > 0 {
 		fmt.Fprintf(&b, "  so T%d would have to come before itself\n", f.Transactions[0])
 	}
-	for _, t := range f.Transactions {
+	for _, t := range f.Transactions[:min(len(f.Transactions), mostSteps)] {
 		fmt.Fprintf(&b, "    T%d: %s\n", t, r.history[t])
 	}
 	return b.String()
 }
 
-// mostOps bounds how much of a transaction is shown.
-const mostOps = 16
+// What bounds how much of a cycle and of a transaction is shown.
+const (
+	mostSteps = 12
+	mostOps   = 16
+)
 
 func (t Transaction) String() string {
 	var b strings.Builder

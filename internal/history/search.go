@@ -4,7 +4,8 @@ import "slices"
 
 // search is the room that searches for paths share.
 type search struct {
-	budget   int     // edges that may still be looked at
+	spent    int     // edges looked at in the whole check
+	budget   int     // edges that may still be looked at for this cycle
 	round    int32   // of this search: what another one left is stale
 	seen     []int32 // round in which a node was reached
 	distance []int32
@@ -13,16 +14,20 @@ type search struct {
 	later    []int32
 }
 
-// budget bounds the search for one cycle, in edges. A cycle is always found, within one
-// pass over its component; what is left goes into finding a shorter one.
-const budget = 5_000_000
+// What bounds the search for one cycle, and for all of them, in edges. A cycle is always
+// found, within one pass over its component; what is left goes into finding a shorter one.
+const (
+	oneBudget = 5_000_000
+	allBudget = 50_000_000
+)
 
 // shortest returns the shortest cycle in a component that has one edge with a reason of
 // through and goes on along edges of the others: as far as the budget goes, so in a
 // component of a few thousand transactions the shortest there is. It returns edge numbers.
 func (g *graph) shortest(group, of []int32, through, others Reason) []int32 {
 	var best []int32
-	g.search.budget = budget
+	g.search.budget = min(oneBudget, allBudget-g.search.spent)
+	defer func(before int) { g.search.spent += before - g.search.budget }(g.search.budget)
 	limit := int32(len(group) + 1)
 	for _, n := range group {
 		for i := g.first[n]; i < g.first[n+1]; i++ {
