@@ -61,7 +61,7 @@ func (c *checker) cycles() {
 	for _, level := range levels {
 		groups, of := g.components(level.through | level.others)
 		for _, group := range groups {
-			if c.named(group, named) {
+			if anyNamed(group, named) {
 				continue
 			}
 			cycle := g.shortest(group, of, level.through, level.others)
@@ -91,9 +91,9 @@ func (c *checker) name(a Anomaly, cycle []edge) {
 	c.findCycle(a, cycle)
 }
 
-func (c *checker) named(group []int32, named []bool) bool {
+func anyNamed(group []int32, named []bool) bool {
 	for _, n := range group {
-		if named[n] && int(n) < c.graph.transactions {
+		if named[n] {
 			return true
 		}
 	}

@@ -83,7 +83,7 @@ type access struct {
 	key   *key
 	seen  bool
 	wrote bool
-	saw   int32    // the version that it read last before it wrote; -1 where it was none that counts
+	saw   int32    // the version that it read last before it wrote; -1 where none counts
 	own   int32    // the version that it wrote last
 	list  []uint64 // of a list: what others had written
 	added []uint64 // of a list: what it appended

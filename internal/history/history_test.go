@@ -31,6 +31,7 @@ func TestAnomalies(t *testing.T) {
 		{"its own not last", History{at(0, 9, a(1, 5), l(1, 5, 6)), at(0, 9, a(1, 6))}, Internal, "its own must come last"},
 		{"nobody wrote it", History{at(0, 9, r(1, 7))}, Phantom, "T0 read 7 at key 1, which nobody wrote there"},
 		{"of another key", History{at(0, 9, r(1, 7)), at(0, 9, r(2, 0), w(2, 7))}, Phantom, "T0 read 7 at key 1"},
+		{"its own of another key", History{at(0, 9, a(2, 7), l(1, 7, 8)), at(0, 9, a(1, 8))}, Phantom, "T0 read 7 at key 1"},
 		{"twice", History{at(0, 9, a(1, 7)), at(0, 9, l(1, 7, 7))}, Phantom, "twice in one list"},
 		{"aborted", History{at(0, 9, r(1, 0), w(1, 7)).as(Aborted), at(0, 9, r(1, 7))}, AbortedRead, "written by T0, which aborted"},
 		{"aborted, in a list", History{at(0, 9, a(1, 7)).as(Aborted), at(0, 9, l(1, 7, 8)), at(0, 9, a(1, 8))}, AbortedRead, "T1 read 7"},
@@ -42,6 +43,9 @@ func TestAnomalies(t *testing.T) {
 		{"lost update of a list", History{at(0, 9, l(1), a(1, 7)), at(0, 9, l(1), a(1, 8))}, LostUpdate, "T1 before T0"},
 		{"dirty write", History{at(0, 9, a(1, 10), a(2, 20)), at(0, 9, a(1, 11), a(2, 21)), at(10, 11, l(1, 10, 11)), at(10, 11, l(2, 21, 20))}, DirtyWrite,
 			"T1 before T0: it wrote 21 to key 2, and the other wrote 20 after that"},
+		{"dirty write of registers", History{at(0, 9, r(1, 0), w(1, 10), r(2, 20), w(2, 21)), at(0, 9, r(2, 0), w(2, 20), r(1, 10), w(1, 11))}, DirtyWrite,
+			"T0 before T1: it wrote 10 to key 1, and the other wrote 11 after that"},
+		{"circular flow, with a skew in it", History{at(0, 9, a(1, 10), l(2, 20), l(3)), at(0, 9, a(2, 20), l(1, 10), a(3, 30))}, CircularFlow, "the other read that"},
 		{"circular flow", History{at(0, 9, a(1, 10), l(2, 20)), at(0, 9, a(2, 20), l(1, 10))}, CircularFlow,
 			"T0 before T1: it wrote 10 to key 1, and the other read that"},
 		{"read skew", History{at(0, 9, r(1, 0), w(1, 10), r(2, 0), w(2, 20)), at(0, 9, r(1, 0), r(2, 20))}, ReadSkew,
@@ -127,6 +131,40 @@ func TestDetails(t *testing.T) {
 	report, err := Check(h, Options{Details: 3})
 	if err != nil || report.Counts[LostUpdate] != 10 || len(report.Findings) != 3 {
 		t.Errorf("%v: %s", err, report)
+	}
+}
+
+// Each group of transactions that form a cycle is told by itself, also where what is
+// weaker joins them.
+func TestGroups(t *testing.T) {
+	h := History{
+		at(0, 9, l(1), a(2, 20)), at(0, 9, l(2), a(1, 10)),
+		at(10, 19, l(3), a(4, 40)), at(10, 19, l(4), a(3, 30)),
+		at(20, 29, l(2)),
+	}
+	report, err := Check(h, Options{})
+	if err != nil || len(report.Counts) != 1 || report.Counts[WriteSkew] != 2 {
+		t.Errorf("%v: %s", err, report)
+	}
+	h[0].Ops, h[2].Ops = h[0].Ops[1:], h[2].Ops[1:]
+	report, err = Check(h, Options{})
+	if err != nil || len(report.Counts) != 1 || report.Counts[NotRealTime] != 1 {
+		t.Errorf("%v: %s", err, report)
+	}
+}
+
+// A write skew in which but one missed a write is a read skew.
+func TestName(t *testing.T) {
+	h := History{at(0, 9, l(1), a(2, 20)), at(0, 9, l(2), a(1, 10))}
+	for reason, want := range map[Reason]Anomaly{WriteRead: ReadSkew, ReadWrite: WriteSkew} {
+		c := checker{history: h, options: Options{Details: 1}, report: &Report{history: h, Counts: map[Anomaly]int{}}}
+		if err := c.index(); err != nil {
+			t.Fatal(err)
+		}
+		c.name(WriteSkew, []edge{{0, 1, 0, ReadWrite}, {1, 0, 1, reason}})
+		if !c.report.Has(want) {
+			t.Errorf("want %s: %s", want, c.report)
+		}
 	}
 }
 

@@ -37,7 +37,7 @@ func (c *checker) list(k *key) {
 func longest(views []view) (order []uint64, by int32) {
 	by = -1
 	for i := range views {
-		if w := &views[i]; w.added == nil && len(w.list) >= len(order) {
+		if w := &views[i]; w.added == nil && len(w.list) > len(order) {
 			order, by = w.list, w.by
 		}
 	}
@@ -78,7 +78,7 @@ func (c *checker) chain(k *key, order []uint64, by int32) []int32 {
 // placed finds the version of a value in the longest list.
 func (c *checker) placed(k *key, value uint64, by int32) (int32, bool) {
 	v, ok := c.values[value]
-	if !ok || c.versions[v].writer != by || c.versions[v].key != k.number || !c.live[by] { // not its own, behind what others had appended
+	if !ok || c.versions[v].writer != by || c.versions[v].key != k.number { // not its own, behind what others had appended
 		v, ok = c.resolve(by, k.number, value)
 	}
 	if ok && c.versions[v].place > 0 {
@@ -95,15 +95,13 @@ func (c *checker) view(k *key, w *view, order []uint64, chain []int32) {
 		return
 	}
 	v := chain[len(w.list)]
-	if v < 0 { // it was found when the order was made, by another reader
-		c.resolve(w.by, k.number, w.list[len(w.list)-1])
-		return
+	switch {
+	case v < 0: // reported when the order was made
+	case c.versions[v].writer == w.by:
+		c.resolve(w.by, k.number, c.versions[v].value) // too early
+	default:
+		c.observe(w.by, v)
 	}
-	if c.versions[v].writer == w.by {
-		c.resolve(w.by, k.number, c.versions[v].value)
-		return
-	}
-	c.observe(w.by, v)
 }
 
 func (c *checker) diverged(k *key, w *view, order []uint64) {

@@ -40,7 +40,6 @@ func (c *checker) read(t int32, op *Op, a *access) {
 		}
 		return
 	}
-	a.saw = -1
 	v, ok := c.resolve(t, op.Key, op.Value)
 	if !ok {
 		return
