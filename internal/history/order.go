@@ -63,6 +63,10 @@ func (c *checker) chain(k *key, order []uint64, by int32) []int32 {
 		}
 		x, y := &c.versions[before], &c.versions[v]
 		y.place = int32(i + 1)
+		if x.writer == y.writer && v < before {
+			c.find(Incompatible, []int32{by, x.writer}, "T%d read %s before %s at key %d, which T%d appended the other way round",
+				by, word(x.value), word(value), k.number, x.writer)
+		}
 		if x.writer != y.writer {
 			x.next = y.writer
 			if x.writer >= 0 {
@@ -81,11 +85,14 @@ func (c *checker) placed(k *key, value uint64, by int32) (int32, bool) {
 	if !ok || c.versions[v].writer != by || c.versions[v].key != k.number { // not its own, behind what others had appended
 		v, ok = c.resolve(by, k.number, value)
 	}
-	if ok && c.versions[v].place > 0 {
+	if !ok {
+		return 0, false
+	}
+	if c.versions[v].place > 0 {
 		c.find(Phantom, []int32{by}, "T%d read %s at key %d twice in one list", by, word(value), k.number)
 		return 0, false
 	}
-	return v, ok
+	return v, true
 }
 
 // view explains one read of a list: it must be the first part of the longest one.

@@ -100,7 +100,15 @@ func (m *maker) publish(t *Transaction, moment int64) {
 	t.End = moment
 	for _, op := range t.Ops {
 		if t.Outcome == Committed && (op.Kind == Write || op.Kind == Append) {
-			m.state[op.Key] = append(slices.Clone(m.state[op.Key]), op.Value)
+			list := slices.Clone(m.state[op.Key])
+			at := len(list)
+			switch m.IntN(16) {
+			case 0: // it is lost
+				continue
+			case 1: // it comes to a wrong place
+				at = m.IntN(at + 1)
+			}
+			m.state[op.Key] = slices.Insert(list, at, op.Value)
 		}
 	}
 }
