@@ -10,7 +10,7 @@ const (
 	Phantom                         // a value that nobody wrote there, or twice in one list
 	AbortedRead                     // G1a: what an aborted transaction wrote
 	IntermediateRead                // G1b: what its writer wrote again before its end
-	Incompatible                    // two reads of a list, neither the beginning of the other, or one against the order of its writer
+	Incompatible                    // no order of a list explains two reads of it, or one and its writer
 	LostUpdate                      // two read one version and both wrote the key
 	DirtyWrite                      // G0: a cycle of overwrites
 	CircularFlow                    // G1c: a cycle of overwrites and reads

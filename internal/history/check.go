@@ -105,7 +105,7 @@ func (c *checker) index() error {
 	c.keys, c.values = map[uint64]*key{}, make(map[uint64]int32, len(c.history))
 	for t := range c.history {
 		if c.history[t].End < c.history[t].Begin {
-			return fmt.Errorf("T%d ends before it begins", t)
+			return fmt.Errorf("transaction T%d ends before it begins", t)
 		}
 		c.accesses = c.accesses[:0]
 		for i := range c.history[t].Ops {
@@ -133,7 +133,7 @@ func (c *checker) note(t int32, op *Op) error {
 		a.seen = true
 	case Write, Append:
 		if op.Kind == Write && !a.seen {
-			return fmt.Errorf("T%d writes key %d and did not read it before: what it overwrote is not known", t, op.Key)
+			return fmt.Errorf("transaction T%d writes key %d and did not read it before: what it overwrote is not known", t, op.Key)
 		}
 		return c.noteWrite(t, op, a)
 	}
@@ -142,7 +142,7 @@ func (c *checker) note(t int32, op *Op) error {
 
 func (c *checker) noteWrite(t int32, op *Op, a *access) error {
 	if _, twice := c.values[op.Value]; twice || op.Value == 0 {
-		return fmt.Errorf("T%d writes %s to key %d: each write needs a value of its own, not 0", t, word(op.Value), op.Key)
+		return fmt.Errorf("transaction T%d writes %s to key %d: each write needs a value of its own, not 0", t, word(op.Value), op.Key)
 	}
 	if a.own >= 0 {
 		c.versions[a.own].last = false

@@ -139,7 +139,8 @@ func words(list []uint64) string {
 // find reports a read that no order explains.
 func (c *checker) find(a Anomaly, transactions []int32, format string, args ...any) {
 	if c.first(a) {
-		c.report.Findings = append(c.report.Findings, Finding{Anomaly: a, Transactions: ints(transactions), Text: fmt.Sprintf(format, args...)})
+		c.report.Findings = append(c.report.Findings, Finding{
+			Anomaly: a, Transactions: ints(transactions), Text: fmt.Sprintf(format, args...)})
 	}
 }
 

@@ -65,7 +65,8 @@ func New(seed uint64) Config {
 }
 
 func (c Config) String() string {
-	return fmt.Sprintf("seed %d: %d goroutines x %d transactions of up to %d operations on %d keys, %d%% views, %d%% writes, %d%% aborts, %d%% yields",
+	return fmt.Sprintf("seed %d: %d goroutines x %d transactions of up to %d operations on %d keys, "+
+		"%d%% views, %d%% writes, %d%% aborts, %d%% yields",
 		c.Seed, c.Goroutines, c.Transactions, c.Operations, c.Keys, c.Views, c.Writes, c.Aborts, c.Yields)
 }
 

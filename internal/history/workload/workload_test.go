@@ -10,32 +10,40 @@ import (
 	"github.com/safevma/safevma/internal/history/workload"
 )
 
+type anomalies = []history.Anomaly
+
+// reads are what is wrong in one read, of a store that keeps no order at all.
+var reads = anomalies{history.Internal, history.Phantom, history.AbortedRead, history.IntermediateRead, history.Incompatible}
+
 // twins are the stores, with what each is broken by. A broken one may show other anomalies
-// beside, but none of never.
+// beside, but none of never. (Views of snapshot isolation may be out of real time: two
+// updates that overlap, of which the later one missed the earlier.)
 var twins = []struct {
 	name  string
 	make  func() workload.ListStore
-	want  history.Anomaly
 	right bool
-	never []history.Anomaly
+	want  history.Anomaly
+	never anomalies
 }{
 	{name: "locked", right: true, make: func() workload.ListStore { return &locked{} }},
 	{name: "retrying", right: true, make: func() workload.ListStore { return &retrying{} }},
-	{name: "lockless", want: history.LostUpdate, never: []history.Anomaly{history.AbortedRead, history.IntermediateRead, history.Internal},
-		make: func() workload.ListStore { return &lockless{} }},
-	{name: "snapshot", want: history.WriteSkew, never: []history.Anomaly{history.LostUpdate, history.ReadSkew, history.CircularFlow,
-		history.DirtyWrite, history.AbortedRead, history.IntermediateRead, history.Incompatible, history.Internal, history.Phantom},
-		make: func() workload.ListStore { return &snapshot{} }},
-	{name: "halfway", want: history.ReadSkew, never: []history.Anomaly{history.LostUpdate, history.AbortedRead, history.DirtyWrite, history.Internal},
-		make: func() workload.ListStore { return &halfway{} }},
-	{name: "dirty", want: history.AbortedRead, never: []history.Anomaly{history.LostUpdate, history.Internal}, make: func() workload.ListStore { return &dirty{} }},
-	{name: "dirty", want: history.IntermediateRead, make: func() workload.ListStore { return &dirty{} }},
+	{name: "lockless", want: history.LostUpdate, make: func() workload.ListStore { return &lockless{} },
+		never: anomalies{history.AbortedRead, history.IntermediateRead, history.Internal}},
+	{name: "snapshot", want: history.WriteSkew, make: func() workload.ListStore { return &snapshot{} },
+		never: append(anomalies{history.LostUpdate, history.ReadSkew, history.CircularFlow, history.DirtyWrite}, reads...)},
+	{name: "halfway", want: history.ReadSkew, make: func() workload.ListStore { return &halfway{} },
+		never: append(anomalies{history.LostUpdate, history.DirtyWrite}, reads...)},
+	{name: "dirty, aborted", want: history.AbortedRead, make: func() workload.ListStore { return &dirty{} },
+		never: anomalies{history.LostUpdate, history.Internal}},
+	{name: "dirty, not yet done", want: history.IntermediateRead, make: func() workload.ListStore { return &dirty{} },
+		never: anomalies{history.LostUpdate, history.Internal}},
 	{name: "anarchy", want: history.DirtyWrite, make: func() workload.ListStore { return &anarchy{} }},
-	{name: "stale", want: history.NotRealTime, never: []history.Anomaly{history.LostUpdate, history.ReadSkew, history.WriteSkew, history.CircularFlow,
-		history.DirtyWrite, history.AbortedRead, history.IntermediateRead, history.Incompatible, history.Internal, history.Phantom},
-		make: func() workload.ListStore { return &stale{} }},
-	{name: "early", want: history.LostUpdate, never: []history.Anomaly{history.AbortedRead, history.Internal}, make: func() workload.ListStore { return &early{} }},
-	{name: "blind", want: history.Internal, make: func() workload.ListStore { return &blind{} }},
+	{name: "stale", want: history.NotRealTime, make: func() workload.ListStore { return &stale{} },
+		never: append(anomalies{history.LostUpdate, history.ReadSkew, history.WriteSkew, history.CircularFlow, history.DirtyWrite}, reads...)},
+	{name: "early", want: history.LostUpdate, make: func() workload.ListStore { return &early{} },
+		never: anomalies{history.AbortedRead, history.Internal}},
+	{name: "blind", want: history.Internal, make: func() workload.ListStore { return &blind{} },
+		never: anomalies{history.Phantom, history.AbortedRead, history.IntermediateRead}},
 }
 
 // Each broken twin is caught, by what it is broken by, on lists and on registers; the right
@@ -56,10 +64,14 @@ func TestTwins(t *testing.T) {
 }
 
 // runs tries seeds until the anomaly shows. Which goroutine runs when is not in the seed.
-func runs(t *testing.T, right bool, want history.Anomaly, never []history.Anomaly, run func(workload.Config) (history.History, error)) {
+func runs(t *testing.T, right bool, want history.Anomaly, never anomalies, run func(workload.Config) (history.History, error)) {
+	t.Helper()
 	const most = 20
 	for seed := range uint64(most) {
 		c := workload.New(seed)
+		if testing.Short() {
+			c.Transactions = 150
+		}
 		h, err := run(c)
 		if err != nil {
 			t.Fatal(c, err)
@@ -95,7 +107,8 @@ func TestErrors(t *testing.T) {
 	broken := errors.New("broken")
 	c := workload.New(1)
 	c.Goroutines, c.Transactions = 2, 10
-	if _, err := workload.RunLists(c, failing{&locked{}, new(atomic.Int64), broken}); !errors.Is(err, broken) || !strings.Contains(err.Error(), "transaction 1") {
+	_, err := workload.RunLists(c, failing{&locked{}, new(atomic.Int64), broken})
+	if !errors.Is(err, broken) || !strings.Contains(err.Error(), " of a goroutine: broken") {
 		t.Errorf("%v", err)
 	}
 	c.Unknown = func(err error) bool { return errors.Is(err, broken) }
