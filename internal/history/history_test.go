@@ -253,7 +253,7 @@ func sorted(list []int) []int { slices.Sort(list); return list }
 func TestRecorder(t *testing.T) {
 	var rec Recorder
 	var wait sync.WaitGroup
-	const sessions, rounds = 4, 1100 // more than one piece of everything
+	const sessions, rounds = 4, 2100 // more than one piece of everything
 	for range sessions {
 		s := rec.Session()
 		wait.Go(func() {
