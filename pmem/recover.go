@@ -91,11 +91,11 @@ func (p *Pool) recover(other int64) error {
 }
 
 // validateBody reports a record that is valid and says what can't be done. Nothing of it is.
-func (p *Pool) validateBody(r record) error {
+func (g *geometry) validateBody(r record) error {
 	for body := r.body; len(body) > 0; {
 		one, rest, err := nextRun(body)
 		if err == nil {
-			err = p.validate(one)
+			err = g.validate(one)
 		}
 		if err != nil {
 			return errors.Join(damaged(logOffset, "the record of sequence %d", r.sequence), err)
