@@ -93,7 +93,11 @@ func (c *checker) span(i int64) {
 	if s.Stray {
 		c.say(Error, Bitmap, p, "the bitmap of span %d has bits of slots that it does not have", i)
 	}
-	c.inRun(p, &s)
+	if !c.inRun(p, &s) {
+		c.spans.put(i, &spanState{Span: s, damaged: true})
+		c.hidden = true
+		return
+	}
 	switch s.Kind {
 	case pmem.SpanSlots:
 		c.slots(&s)
@@ -105,8 +109,9 @@ func (c *checker) span(i int64) {
 	}
 }
 
-// inRun holds a span against the big object that goes on in it, or should.
-func (c *checker) inRun(p place, s *pmem.Span) {
+// inRun holds a span against the big object that goes on in it, or should. It reports whether what
+// the span says of itself counts.
+func (c *checker) inRun(p place, s *pmem.Span) bool {
 	i := s.Index
 	inside := i < c.run.end
 	switch {
@@ -117,9 +122,10 @@ func (c *checker) inRun(p place, s *pmem.Span) {
 	case !inside && s.Kind == pmem.SpanRest && !c.damagedHead(i-s.Run):
 		c.say(Error, Run, p, "span %d says that it is number %d of a big object, and none goes on in it", i, s.Run)
 	}
-	if s.Kind == pmem.SpanBig {
-		c.run = bigRun{i, max(c.run.end, i+s.Run)}
+	if s.Kind == pmem.SpanBig && !inside {
+		c.run = bigRun{i, i + s.Run}
 	}
+	return !inside || s.Kind == pmem.SpanRest
 }
 
 func (c *checker) damagedHead(i int64) bool {
@@ -208,9 +214,9 @@ func (c *checker) object(p place, base uint16, o *pmem.Object) bool {
 	if o.Incarnation <= base {
 		c.say(Error, Incarnation, p, "the object has incarnation %d, and its span begins behind %d", o.Incarnation, base)
 	}
-	c.typeOf(p, o)
+	known := c.typeOf(p, o)
 	c.blocks(p, o)
-	return true
+	return known
 }
 
 func (c *checker) blocks(p place, o *pmem.Object) {

@@ -155,7 +155,6 @@ func (c *checker) follow(from source, a pmem.Address, want uint32) {
 		return
 	case want != 0 && o.Type != want:
 		c.dangles(from, a, fmt.Sprintf("which should be of type %d, and is of type %d", want, o.Type))
-		return
 	}
 	if has(s.reached, slot) {
 		return

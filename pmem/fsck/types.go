@@ -74,23 +74,24 @@ func (c *checker) holdsRefs(typ uint32) bool {
 	return s == nil || !s.known || len(s.refs) > 0
 }
 
-// typeOf holds an object against its type.
-func (c *checker) typeOf(p place, o *pmem.Object) {
+// typeOf holds an object against its type, and reports whether there is nothing to say.
+func (c *checker) typeOf(p place, o *pmem.Object) bool {
+	if o.Type == pmem.TypeBytes || o.Type == pmem.TypeDescriptor {
+		return true
+	}
 	s := c.types[o.Type]
 	switch {
-	case o.Type == pmem.TypeBytes || o.Type == pmem.TypeDescriptor:
-	case s == nil && len(c.types) == 0 && c.partial: // the table can't be read
-	case s == nil:
+	case s != nil && s.known && s.Size == o.Size:
+		return true
+	case s == nil && !c.partial:
 		c.say(Error, Type, p, "the object is of type %d, which the pool does not know", o.Type)
-		c.hidden = true
-	case s.Err != nil:
-		c.hidden = true
-	case s.Size != o.Size:
+	case s != nil && s.known:
 		c.say(Error, Type, p, "the object has %d bytes, and its type %d (%s) has %d", o.Size, o.Type, s.name, s.Size)
+	default: // what is wrong with the type was said
 		c.hidden = true
-	case !s.known:
-		c.hidden = true
+		return true
 	}
+	return false
 }
 
 // roots follows the roots, and the references of the table of types.
