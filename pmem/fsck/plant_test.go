@@ -187,6 +187,7 @@ func (v *victim) ref(change func(word uint64) uint64) {
 const (
 	superA, superB = 0, 4096
 	superSize      = 256
+	logOffset      = 28672
 	tailOffset     = 512
 	tailSize       = 32
 )

@@ -77,7 +77,7 @@ func (c *checker) tails() {
 // log reports whether the log can be replayed.
 func (c *checker) log() bool {
 	l := c.r.Log()
-	c.report.Log = LogState{l.Records, l.Bytes, l.Torn}
+	c.report.Log = LogState{l.Records, l.Bytes, l.Torn && l.Err == nil}
 	if l.Err == nil {
 		return true
 	}
