@@ -25,8 +25,8 @@ func liveLog(m *medium.Medium, s *superblock, g *geometry) (all []record, tail, 
 		if err != nil {
 			return nil, tail, head, false, err
 		}
-		if r.sequence != head.sequence+1 || head.at+r.length-tail.at > g.log {
-			torn = r.torn
+		if r.torn || r.sequence != head.sequence+1 || head.at+r.length-tail.at > g.log {
+			torn = r.torn && r.sequence == head.sequence+1 // else it is what the last round left
 			break
 		}
 		all = append(all, r)
