@@ -99,13 +99,13 @@ func (c *checker) refs(off int64) {
 				c.follow(from.named(f.Path), a, want)
 				return
 			}
-			c.dangles(from.named(f.Path), a, fmt.Sprintf("of type %s, which the pool does not know", f.Type))
+			c.dangles(from.named(f.Path), a, fmt.Sprintf("of type %q, which the pool does not know", f.Type))
 		})
 	}
 }
 
 func (s source) named(path string) source {
-	s.what = "field " + path
+	s.what = fmt.Sprintf("field %q", path)
 	return s
 }
 
@@ -195,7 +195,7 @@ func (c *checker) leak(s *spanState, slot int64) {
 	}
 	name := fmt.Sprintf("of type %d", o.Type)
 	if t := c.types[o.Type]; t != nil && t.known {
-		name += " (" + t.name + ")"
+		name += fmt.Sprintf(" (%q)", t.name)
 	}
 	c.say(Error, Leak, place{off: o.Off, span: s.Index, object: o.Address}, "no root reaches the object %s, of %d bytes", name, o.Size)
 }

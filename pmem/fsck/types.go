@@ -2,6 +2,7 @@ package fsck
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/safevma/safevma/pmem"
 )
@@ -86,7 +87,7 @@ func (c *checker) typeOf(p place, o *pmem.Object) bool {
 	case s == nil && !c.partial:
 		c.say(Error, Type, p, "the object is of type %d, which the pool does not know", o.Type)
 	case s != nil && s.known:
-		c.say(Error, Type, p, "the object has %d bytes, and its type %d (%s) has %d", o.Size, o.Type, s.name, s.Size)
+		c.say(Error, Type, p, "the object has %d bytes, and its type %d (%q) has %d", o.Size, o.Type, s.name, s.Size)
 	default: // what is wrong with the type was said
 		c.hidden = true
 		return true
@@ -124,6 +125,6 @@ func (c *checker) roots() {
 		if root.Type != pmem.TypeBytes && c.types[root.Type] == nil && !c.partial {
 			c.say(Error, Root, at(root.Entry), "root %q is of type %d, which the pool does not know", root.Name, root.Type)
 		}
-		c.follow(source{off: root.Entry, what: "root " + root.Name}, root.Ref, root.Type)
+		c.follow(source{off: root.Entry, what: fmt.Sprintf("root %q", root.Name)}, root.Ref, root.Type)
 	}
 }
