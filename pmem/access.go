@@ -43,7 +43,7 @@ func (tx *Tx) readObject(at place, incarnation uint16, copy func(h header, b []b
 		}
 		h := decodeHeader(b)
 		if err := at.check(h, incarnation); err != nil {
-			return err
+			return tx.doubt(at, h, err)
 		}
 		start := bytesOffset(int64(h.size))
 		if start > freeHeader {
@@ -71,6 +71,49 @@ func (at *place) check(h header, incarnation uint16) error {
 		return damaged(at.off, "the header of an object: state %d, %d bytes", h.state, h.size)
 	}
 	return nil
+}
+
+// doubt has a look at what a reference does not fit to: where the header is not valid, or the bitmap
+// says something else, the object was not freed, but damaged. It returns the error that holds.
+func (tx *Tx) doubt(at place, h header, stale error) error {
+	switch {
+	case h.state == stateFree:
+		b, err := tx.view(at.off, freeHeader)
+		if err != nil {
+			return err
+		}
+		if _, err := freeIncarnation(at.off, b); err != nil {
+			return err
+		}
+	case h.state == stateLive && spaceOf(int64(h.size)) <= at.room:
+		b, err := tx.view(at.off, bytesOffset(int64(h.size)))
+		if err != nil {
+			return err
+		}
+		if err := checkHeader(at.off, h, b); err != nil {
+			return err
+		}
+	default:
+		return damaged(at.off, "the header of an object: state %d, %d bytes", h.state, h.size)
+	}
+	if h.state == stateFree && tx.p.taken(at) {
+		return damaged(at.off, "the bitmap says that there is an object, and the slot is free")
+	}
+	return stale
+}
+
+// taken reports whether the tables say that an object is there. The caller sees to it that nobody
+// frees it meanwhile; others that share the word are kept away by the turn.
+func (p *Pool) taken(at place) bool {
+	if at.s.slot == 0 {
+		return true
+	}
+	p.turn.Lock()
+	defer p.pass()
+	defer p.turn.Unlock()
+	off, mask := p.bitmapWord(at.s, at.slot)
+	w, err := p.m.Load8(off)
+	return err == nil && w&mask != 0
 }
 
 // checkHeader checks the CRC of a header. The bytes are up to those of the object.
