@@ -2,6 +2,8 @@ package pmem
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"github.com/safevma/safevma/pmem/medium"
 )
@@ -23,11 +25,11 @@ func (h *heap) assign(s *span, c uint8) (*span, error) {
 		return nil, err
 	}
 	next := h.p.newSpan(s.index, descriptor{class: c, used: true, base: s.base})
-	if s.used {
-		if err := h.prepare(s, next); err != nil {
+	if err := h.prepare(s, next); err != nil {
+		if !s.held {
 			h.none = append(h.none, s.index)
-			return nil, err
 		}
+		return nil, err
 	}
 	if err := h.change(next); err != nil {
 		return nil, err
@@ -39,23 +41,52 @@ func (h *heap) assign(s *span, c uint8) (*span, error) {
 	return next, nil
 }
 
-// space makes sure that spans, and their table, can be written.
+// space makes sure that spans, and their table, can be written. A full device is an ErrFull.
 func (h *heap) space(first, n int64) error {
-	if err := h.p.m.Allocate(h.p.spanOffset(first&^h.p.zoneMask), h.p.span); err != nil {
-		return err
+	err := h.p.m.Allocate(h.p.spanOffset(first&^h.p.zoneMask), h.p.span)
+	if err == nil {
+		err = h.p.m.Allocate(h.p.spanOffset(first), n<<h.p.spanShift)
 	}
-	return h.p.m.Allocate(h.p.spanOffset(first), n<<h.p.spanShift)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrFull, err)
+	}
+	return nil
 }
 
-// prepare makes the slots of a span to be say that they are free.
+// errSkipped says that a span is not what it should be, and is left alone from now on.
+var errSkipped = errors.New("the span is not used")
+
+// skip leaves a span alone. fsck says what is wrong with it.
+func (h *heap) skip(s *span) error {
+	s.held = true
+	h.lost++
+	return errSkipped
+}
+
+// untouched sees to it that a span that was never used is zeros. If it is not, then its descriptor
+// was lost, and objects may be in it.
+func (h *heap) untouched(s *span) error {
+	var b, zeros [leastSpan]byte
+	for at := int64(0); at < h.p.span; at += leastSpan {
+		if err := h.p.m.Read(h.p.spanOffset(s.index)+at, b[:]); err != nil || b != zeros {
+			return h.skip(s)
+		}
+	}
+	return nil
+}
+
+// prepare makes the slots of a span to be say that they are free. Zeros say so.
 func (h *heap) prepare(s, next *span) error {
+	if !s.used {
+		return h.untouched(s)
+	}
 	if err := h.uncover(s.changed); err != nil {
 		return err
 	}
 	var all []medium.Extent
 	for slot := range next.slots {
 		off := h.p.spanOffset(s.index) + slot*next.slot
-		if err := h.p.m.Store(off, freed(s.base), medium.Direct); err != nil {
+		if err := h.p.m.Store(off, freed(off, s.base), medium.Direct); err != nil {
 			return err
 		}
 		all = append(all, medium.Extent{Off: off, Len: freeHeader})

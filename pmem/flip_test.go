@@ -52,7 +52,7 @@ func (w *world) places() (all []int) {
 			mark(line, line+64)
 		}
 	}
-	for _, o := range append(w.freed, w.after...) {
+	for _, o := range append(w.now.freed, w.now.live...) {
 		off := Ref[Bytes]{o.ref}.Offset()
 		mark(off, off+min(bytesOffset(o.size)+16, spaceOf(o.size)))
 	}
@@ -72,7 +72,7 @@ func TestBitOfLiveObject(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := *w.find("again 1")
+	o := *w.now.find("again 1")
 	s := p.heap.loaded(p.spanOf(Ref[Bytes]{o.ref}.Offset()))
 	if s == nil {
 		if s, err = p.heap.span(p.spanOf(Ref[Bytes]{o.ref}.Offset())); err != nil {

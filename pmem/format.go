@@ -27,6 +27,7 @@ const (
 	descriptorSize  = 16
 	objectHeader    = 16 // before the CRCs of the blocks
 	leastSlot       = 64
+	leastStep       = 32 // of which the offsets of slots are multiples
 	leastSpan       = 4096
 	mostSpan        = leastSlot * 8 * (spanEntrySize - spanBitmap)
 	leastLog        = 1024

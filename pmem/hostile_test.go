@@ -60,35 +60,49 @@ func openImage(image []byte, kind medium.Kind, i *injector) (*Pool, error) {
 	return OpenOn(m, o)
 }
 
-// object is one that a pool has, and what is in it.
-type object struct {
+// item is one that a pool has, and what is in it.
+type item struct {
 	name string
 	ref  uint64
 	size int64
 	want []byte
 	read func(tx *Tx) ([]byte, error)
+	free func(tx *Tx) error
 	root string // that refers to it
 }
 
-func bytesObject(name string, r Ref[Bytes], want []byte) object {
-	return object{name, r.word, int64(len(want)), want, func(tx *Tx) ([]byte, error) { return AppendBytes(tx, r, nil) }, ""}
+func bytesItem(name string, r Ref[Bytes], want []byte) item {
+	return item{name, r.word, int64(len(want)), want, func(tx *Tx) ([]byte, error) { return AppendBytes(tx, r, nil) },
+		func(tx *Tx) error { return Free(tx, r) }, ""}
 }
 
-func lentObject(name string, r Ref[Bytes], want []byte) object {
-	o := bytesObject(name, r, want)
+func lentItem(name string, r Ref[Bytes], want []byte) item {
+	o := bytesItem(name, r, want)
 	o.read = func(tx *Tx) ([]byte, error) { b, err := BorrowBytes(tx, r); return bytes.Clone(b), err }
 	return o
 }
 
-func typedObject[T any](name string, r Ref[T], v T) object {
-	return object{name, r.word, int64(len(bytesOf(&v))), bytesOf(&v), func(tx *Tx) ([]byte, error) { v, err := Get(tx, r); return bytesOf(&v), err }, ""}
+func typedItem[T any](name string, r Ref[T], v T) item {
+	return item{name, r.word, int64(len(bytesOf(&v))), bytesOf(&v), func(tx *Tx) ([]byte, error) { v, err := Get(tx, r); return bytesOf(&v), err },
+		func(tx *Tx) error { return Free(tx, r) }, ""}
 }
 
-// world is the image of a pool, and what is in it with and without its last transaction.
+// contents is what a pool has after a transaction.
+type contents struct{ live, freed []item }
+
+// step is what is durable after an event, and how many transactions were acknowledged before.
+type step struct {
+	image []byte
+	acked int
+}
+
+// world is the image of a pool after a power failure, and what was in it after each transaction.
 type world struct {
-	image         []byte
-	before, after []object
-	freed         []object
+	image []byte
+	now   contents
+	after []contents
+	steps []step
+	heads []int64 // of the log, before each transaction of it that is live, and at the end
 }
 
 // wide is a type of several blocks.
@@ -105,18 +119,19 @@ func pattern(seed, n int) []byte {
 	return b
 }
 
-// newWorld makes a pool with objects of all kinds, and live records.
+// newWorld makes a pool with objects of all kinds, and live records. Nothing since the last
+// checkpoint is in place.
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{image: make([]byte, hostileSize)}
 	memory := make([]byte, hostileSize)
 	m, err := medium.Record(memory, medium.Emulation{Kind: medium.DAX}, &injector{event: func(e medium.Event) error {
-		switch {
-		case e.Class == medium.Superblock: // the end of a checkpoint
+		if e.Class == medium.Superblock { // the end of a checkpoint
 			copy(w.image, memory)
-			fallthrough
-		case e.Class != medium.Apply:
+		}
+		if e.Class != medium.Apply && len(e.Data) > 0 {
 			copy(w.image[e.Off:], e.Data)
+			w.steps = append(w.steps, step{bytes.Clone(w.image), len(w.after)})
 		}
 		return nil
 	}})
@@ -127,91 +142,115 @@ func newWorld(t testing.TB) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.steps = nil
 	w.fill(t, p)
-	return w // not closed, and nothing since the checkpoint is in place: the power failed
+	return w // not closed
 }
 
+// update commits a transaction that returns the objects that it makes.
+func (w *world) update(t testing.TB, p *Pool, fn func(tx *Tx) ([]item, error)) {
+	t.Helper()
+	var made []item
+	if err := p.Update(ctx, func(tx *Tx) (err error) { made, err = fn(tx); return err }); err != nil {
+		t.Fatal(err)
+	}
+	w.now.live = append(w.now.live, made...)
+	w.after = append(w.after, contents{slices.Clone(w.now.live), slices.Clone(w.now.freed)})
+}
+
+// fill makes the objects.
 func (w *world) fill(t testing.TB, p *Pool) {
 	t.Helper()
-	must := func(fn func(tx *Tx) error) {
-		t.Helper()
-		if err := p.Update(ctx, fn); err != nil {
-			t.Fatal(err)
-		}
-	}
-	add := func(o object, root string) { o.root = root; w.after = append(w.after, o) }
 	for i, n := range []int{0, 30, 100, 300, 1000, 1500, 1500, 5000, 9000} {
-		must(func(tx *Tx) error {
+		w.update(t, p, func(tx *Tx) ([]item, error) {
 			r, err := AllocBytes(tx, pattern(i, n))
-			add(bytesObject(fmt.Sprintf("%d bytes", n), r, pattern(i, n)), "")
-			return err
+			return []item{bytesItem(fmt.Sprintf("%d bytes", n), r, pattern(i, n))}, err
 		})
 	}
 	for i, n := range []int{200, 1800, 20000} {
-		must(func(tx *Tx) error {
+		w.update(t, p, func(tx *Tx) ([]item, error) {
 			r, err := AllocImmutableBytes(tx, pattern(-i, n))
-			root := fmt.Sprintf("lent %d", n)
-			add(lentObject(root, r, pattern(-i, n)), root)
-			return errors.Join(err, SetRoot(tx, root, r))
+			o := lentItem(fmt.Sprintf("lent %d", n), r, pattern(-i, n))
+			o.root = o.name
+			return []item{o}, errors.Join(err, SetRoot(tx, o.root, r))
 		})
 	}
-	var gone []Ref[account]
 	for i := range 4 {
-		must(func(tx *Tx) error {
-			r, err := Alloc(tx, account{Balance: int64(i)})
-			gone = append(gone, r)
-			return err
+		w.update(t, p, func(tx *Tx) ([]item, error) {
+			v := account{Balance: int64(i)}
+			r, err := Alloc(tx, v)
+			return []item{typedItem(fmt.Sprintf("account %d", i), r, v)}, err
 		})
 	}
-	for i, r := range gone[:3] {
-		must(func(tx *Tx) error { return Free(tx, r) })
-		w.freed = append(w.freed, typedObject(fmt.Sprintf("freed account %d", i), r, account{}))
+	for i := range 3 {
+		o := w.take(fmt.Sprintf("account %d", i))
+		w.now.freed = append(w.now.freed, o)
+		w.update(t, p, func(tx *Tx) ([]item, error) { return nil, Free(tx, Ref[account]{o.ref}) })
 	}
-	add(typedObject("account", gone[3], account{Balance: 3}), "")
-	var accounts []Ref[account]
 	for i := range 2 {
-		must(func(tx *Tx) error {
+		w.update(t, p, func(tx *Tx) ([]item, error) {
 			v := account{Balance: int64(100 + i), Owner: [48]byte{'o', byte(i)}}
 			r, err := Alloc(tx, v)
-			accounts = append(accounts, r)
-			add(typedObject(fmt.Sprintf("again %d", i), r, v), fmt.Sprintf("account %d", i))
-			return errors.Join(err, SetRoot(tx, fmt.Sprintf("account %d", i), r))
+			o := typedItem(fmt.Sprintf("again %d", i), r, v)
+			o.root = o.name
+			return []item{o}, errors.Join(err, SetRoot(tx, o.root, r))
 		})
 	}
-	must(func(tx *Tx) error {
+	w.update(t, p, func(tx *Tx) ([]item, error) {
 		v := wide{Key: 7, Text: [600]byte(pattern(3, 600))}
 		r, err := Alloc(tx, v)
-		add(typedObject("wide", r, v), "")
-		return err
+		return []item{typedItem("wide", r, v)}, err
 	})
 	if err := p.Checkpoint(ctx); err != nil {
 		t.Fatal(err)
 	}
-	must(func(tx *Tx) error { return Set(tx, accounts[0], account{Balance: 500}) })
-	w.set("again 0", typedObject("", accounts[0], account{Balance: 500}).want)
-	must(func(tx *Tx) error { // a chain
+	w.fillLog(t, p)
+}
+
+// fillLog makes records that stay in the log.
+func (w *world) fillLog(t testing.TB, p *Pool) {
+	t.Helper()
+	set := func(tx *Tx, name string, balance int64) (item, error) {
+		old := w.take(name)
+		r, v := Ref[account]{old.ref}, account{Balance: balance}
+		o := typedItem(name, r, v)
+		o.root = old.root
+		return o, Set(tx, r, v)
+	}
+	w.heads = append(w.heads, p.head.at)
+	w.update(t, p, func(tx *Tx) ([]item, error) { o, err := set(tx, "again 0", 500); return []item{o}, err })
+	w.heads = append(w.heads, p.head.at)
+	w.update(t, p, func(tx *Tx) ([]item, error) { // a chain
 		r, err := AllocBytes(tx, pattern(9, 900))
-		add(bytesObject("chained", r, pattern(9, 900)), "")
-		return err
+		return []item{bytesItem("chained", r, pattern(9, 900))}, err
 	})
-	w.before = slices.Clone(w.after)
-	big := w.find("9000 bytes")
-	must(func(tx *Tx) error {
+	big := w.take("9000 bytes")
+	big.want = bytes.Clone(big.want)
+	copy(big.want[700:], "changed")
+	w.heads = append(w.heads, p.head.at)
+	w.update(t, p, func(tx *Tx) ([]item, error) {
 		r, err := AllocBytes(tx, pattern(11, 80))
-		add(bytesObject("last", r, pattern(11, 80)), "")
-		return errors.Join(err, SetBytes(tx, Ref[Bytes]{big.ref}, 700, []byte("changed")), Set(tx, accounts[1], account{Balance: 900}))
+		last := bytesItem("last", r, pattern(11, 80))
+		o, e := set(tx, "again 1", 900)
+		return []item{last, o, big}, errors.Join(err, e, SetBytes(tx, Ref[Bytes]{big.ref}, 700, []byte("changed")))
 	})
-	now := bytes.Clone(big.want)
-	copy(now[700:], "changed")
-	w.set("9000 bytes", now)
-	w.set("again 1", typedObject("", accounts[1], account{Balance: 900}).want)
+	w.heads = append(w.heads, p.head.at)
 }
 
-func (w *world) find(name string) *object {
-	return &w.after[slices.IndexFunc(w.after, func(o object) bool { return o.name == name })]
+// take takes an object off what there is now.
+func (w *world) take(name string) item {
+	i := slices.IndexFunc(w.now.live, func(o item) bool { return o.name == name })
+	o := w.now.live[i]
+	w.now.live = slices.Delete(w.now.live, i, i+1)
+	return o
 }
 
-func (w *world) set(name string, want []byte) { w.find(name).want = want }
+// last is what is there after the last transaction, and before it.
+func (w *world) last() []contents { return w.after[len(w.after)-2:] }
+
+func (c *contents) find(name string) *item {
+	return &c.live[slices.IndexFunc(c.live, func(o item) bool { return o.name == name })]
+}
 
 // honest reports an error that says that something is wrong with the pool.
 func honest(err error) bool {
@@ -219,7 +258,7 @@ func honest(err error) bool {
 }
 
 // look reads an object: what is there, or an error that says that it is damaged.
-func look(p *Pool, o *object) (got []byte, damaged bool, err error) {
+func look(p *Pool, o *item) (got []byte, damaged bool, err error) {
 	err = p.View(ctx, func(tx *Tx) (err error) { got, err = o.read(tx); return err })
 	if honest(err) {
 		return nil, true, nil
@@ -229,21 +268,24 @@ func look(p *Pool, o *object) (got []byte, damaged bool, err error) {
 
 // seen is what was found of a world.
 type seen struct {
-	all     []object // that read right
-	damaged []object
+	all     []item // that read right
+	damaged []item
 }
 
-// check reads everything: each object is right, or damaged and says so. The last transaction may
-// be absent as a whole, where the pool says that its log is torn.
-func (w *world) check(p *Pool) (s seen, err error) {
-	last := w.after
-	if p.Info().Recovery.Torn {
-		if got, bad, err := look(p, w.find("again 1")); err == nil && !bad && !bytes.Equal(got, w.find("again 1").want) {
-			last = w.before
+// check reads everything: each object is right, as it was after one of some transactions, or
+// damaged and says so.
+func check(p *Pool, legal ...contents) (s seen, err error) {
+	for _, c := range legal {
+		if s, err = c.check(p); err == nil {
+			break
 		}
 	}
-	for i := range last {
-		o := &last[i]
+	return s, err
+}
+
+func (c *contents) check(p *Pool) (s seen, err error) {
+	for i := range c.live {
+		o := &c.live[i]
 		got, bad, err := look(p, o)
 		switch {
 		case err != nil:
@@ -259,15 +301,15 @@ func (w *world) check(p *Pool) (s seen, err error) {
 			return s, err
 		}
 	}
-	for i := range w.freed {
-		if _, bad, err := look(p, &w.freed[i]); !bad && !errors.Is(err, ErrStale) {
-			return s, fmt.Errorf("%s: %v", w.freed[i].name, err)
+	for i := range c.freed {
+		if _, bad, err := look(p, &c.freed[i]); !bad && !errors.Is(err, ErrStale) {
+			return s, fmt.Errorf("%s was freed: %v", c.freed[i].name, err)
 		}
 	}
 	return s, nil
 }
 
-func checkRoot(p *Pool, o *object) error {
+func checkRoot(p *Pool, o *item) error {
 	if o.root == "" {
 		return nil
 	}
@@ -291,12 +333,12 @@ func (s *seen) abuse(p *Pool, image []byte) error {
 		off := Ref[Bytes]{o.ref}.Offset()
 		raw[off] = bytes.Clone(image[off : off+spaceOf(o.size)])
 	}
-	var made []object
+	var made []item
 	for i, n := range []int{20, 20, 60, 100, 100, 300, 1000, 1500, 1500, 5000, 9000, 70, 20} {
 		err := p.Update(ctx, func(tx *Tx) error {
 			r, err := AllocBytes(tx, pattern(i+50, n))
 			if err == nil {
-				made = append(made, bytesObject(fmt.Sprintf("new, %d bytes", n), r, pattern(i+50, n)))
+				made = append(made, bytesItem(fmt.Sprintf("new, %d bytes", n), r, pattern(i+50, n)))
 			}
 			return err
 		})
@@ -329,7 +371,7 @@ func (s *seen) freeAll(p *Pool) error {
 		if i%2 == 1 {
 			continue
 		}
-		err := p.Update(ctx, func(tx *Tx) error { return tx.free(o.ref, func(header) error { return nil }) })
+		err := p.Update(ctx, o.free)
 		if err != nil && !honest(err) {
 			return fmt.Errorf("free of %s: %w", o.name, err)
 		}
@@ -341,7 +383,7 @@ func (s *seen) freeAll(p *Pool) error {
 		if honest(err) || errors.Is(err, ErrFull) {
 			continue
 		}
-		o := bytesObject("new after frees", r, want)
+		o := bytesItem("new after frees", r, want)
 		if got, bad, e := look(p, &o); err != nil || e != nil || bad || !bytes.Equal(got, want) {
 			return fmt.Errorf("an object made after frees: damaged %v, %w", bad, errors.Join(err, e))
 		}
@@ -361,8 +403,19 @@ func (c *tally) String() string {
 	return fmt.Sprintf("%d images: %d refused, %d with damaged objects, %d torn, %d right", c.images.Load(), c.refused.Load(), c.damaged.Load(), c.torn.Load(), c.right.Load())
 }
 
-// try opens a damaged image, and reads and uses it.
-func (w *world) try(image []byte, c *tally, use bool) (err error) {
+// try opens a damaged image, and reads and uses it. Where the log is torn, its last transaction may
+// be absent as a whole.
+func (w *world) try(image []byte, c *tally, use bool) error {
+	last := w.last()
+	return try(image, c, use, func(torn bool) []contents {
+		if torn {
+			return last
+		}
+		return last[1:]
+	})
+}
+
+func try(image []byte, c *tally, use bool, legal func(torn bool) []contents) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			buf := make([]byte, 4096)
@@ -378,7 +431,7 @@ func (w *world) try(image []byte, c *tally, use bool) (err error) {
 		}
 		return fmt.Errorf("open: %w", err)
 	}
-	s, err := w.check(p)
+	s, err := check(p, legal(p.Info().Recovery.Torn)...)
 	if err != nil {
 		return err
 	}

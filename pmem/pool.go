@@ -148,6 +148,12 @@ func (p *Pool) prepare() error {
 	if err := p.m.Allocate(0, p.geometry.heap); err != nil {
 		return err
 	}
+	if err := p.m.Write(rootPlace(0), rootEntry{}.encode(0), medium.Superblock); err != nil {
+		return err
+	}
+	if err := p.m.Write(typePlace(0), typeEntry{}.encode(0), medium.Superblock); err != nil {
+		return err
+	}
 	if p.m.Info().Kind != medium.PageCache {
 		return nil
 	}
@@ -182,7 +188,8 @@ func OpenOn(m *medium.Medium, o Options) (*Pool, error) {
 	}
 	p.applied.Store(p.head.sequence)
 	p.checkpointed.Store(p.head.sequence)
-	return p, p.types.load(p)
+	p.types.load(p)
+	return p, nil
 }
 
 // Close makes everything durable in place, and closes the medium. It waits for transactions that
