@@ -123,8 +123,19 @@ func pattern(seed, n int) []byte {
 // checkpoint is in place.
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{image: make([]byte, hostileSize)}
-	memory := make([]byte, hostileSize)
+	w := &world{image: make([]byte, hostileSize), after: make([]contents, 1)}
+	p, err := CreateOn(w.record(t, make([]byte, hostileSize)), hostileOptions())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.steps = nil
+	w.fill(t, p)
+	return w // not closed
+}
+
+// record returns a medium of which the world keeps what is durable.
+func (w *world) record(t testing.TB, memory []byte) *medium.Medium {
+	t.Helper()
 	m, err := medium.Record(memory, medium.Emulation{Kind: medium.DAX}, &injector{event: func(e medium.Event) error {
 		if e.Class == medium.Superblock { // the end of a checkpoint
 			copy(w.image, memory)
@@ -138,13 +149,18 @@ func newWorld(t testing.TB) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := CreateOn(m, hostileOptions())
+	return m
+}
+
+// more opens the pool again, to add to the world.
+func (w *world) more(t testing.TB) *Pool {
+	t.Helper()
+	w.image = bytes.Clone(w.image)
+	p, err := OpenOn(w.record(t, bytes.Clone(w.image)), hostileOptions())
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.steps = nil
-	w.fill(t, p)
-	return w // not closed
+	return p
 }
 
 // update commits a transaction that returns the objects that it makes.

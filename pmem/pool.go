@@ -70,7 +70,6 @@ type Pool struct {
 	tail    position // live records are those behind tail, up to head
 	head    position
 	durable uint64 // the highest sequence known durable
-	slot    int64  // of the tail that is written next
 	dirty   []medium.Extent
 	failed  error
 	parts   []part
