@@ -18,17 +18,16 @@ var background = context.Background()
 // Before the second step the log is emptied (R2), and the header of each slot to be says that
 // it is free, and had the incarnation of the base: old references stay stale.
 
-// assign gives a class to a span that has none.
+// assign gives a class to a span that has none. Where that fails the caller lists it again.
 func (h *heap) assign(s *span, c uint8) (*span, error) {
 	if err := h.space(s.index, 1); err != nil {
-		h.none = append(h.none, s.index)
+		return nil, err
+	}
+	if err := h.blank(s); err != nil {
 		return nil, err
 	}
 	next := h.p.newSpan(s.index, descriptor{class: c, used: true, base: s.base})
 	if err := h.prepare(s, next); err != nil {
-		if !s.held {
-			h.none = append(h.none, s.index)
-		}
 		return nil, err
 	}
 	if err := h.change(next); err != nil {
@@ -71,6 +70,16 @@ func (h *heap) untouched(s *span) error {
 		if err := h.p.m.Read(h.p.spanOffset(s.index)+at, b[:]); err != nil || b != zeros {
 			return h.skip(s)
 		}
+	}
+	return nil
+}
+
+// blank sees to it that the bitmap of a span without slots can be read, and is zeros: records that
+// change it read it when they are applied, and must not fail then.
+func (h *heap) blank(s *span) error {
+	var b, zeros [spanEntrySize - spanBitmap]byte
+	if err := h.p.m.Read(h.p.entryOffset(s.index)+spanBitmap, b[:]); err != nil || b != zeros {
+		return h.skip(s)
 	}
 	return nil
 }
@@ -146,7 +155,11 @@ func (h *heap) reassign(s *span, c uint8) (*span, error) {
 	if err := h.change(next); err != nil {
 		return nil, err
 	}
-	return h.assign(next, c)
+	assigned, err := h.assign(next, c)
+	if err != nil {
+		h.list(next)
+	}
+	return assigned, err
 }
 
 // unassigned returns what a span is without its class, or nil where a slot is at its last

@@ -34,7 +34,7 @@ func TestCopies(t *testing.T) {
 			}
 			image := append([]byte(nil), s.image...)
 			clear(image[place : place+n])
-			legal := func(bool) []contents { return w.after[s.acked-1:min(s.acked+1, len(w.after))] }
+			legal := func(bool) []contents { return w.after[s.acked-1 : min(s.acked+1, len(w.after))] }
 			if err := try(image, c, false, legal); err != nil || c.refused.Load()+c.damaged.Load() > 0 {
 				t.Fatalf("event %d of %d, without what is at %d: %v, %v", i, len(w.steps), place, c, err)
 			}

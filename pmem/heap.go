@@ -169,7 +169,7 @@ func (h *heap) withRoom(c uint8, direct bool) (*span, error) {
 		}
 	}
 	for _, s := range h.empties() {
-		if s, err := h.reassign(s, c); s != nil || err != nil {
+		if s, err := h.reassign(s, c); err != errSkipped && (s != nil || err != nil) {
 			return s, err
 		}
 	}
@@ -216,11 +216,17 @@ func (h *heap) scan(c uint8) (found *span, full error) {
 				continue
 			}
 			next, err := h.assign(s, c)
-			if errors.Is(err, ErrFull) {
-				full = err
-			} else if err != errSkipped {
-				return next, err
+			switch {
+			case err == nil:
+				return next, nil
+			case err == errSkipped:
+				continue
 			}
+			later = append(later, i)
+			if !errors.Is(err, ErrFull) {
+				return nil, err
+			}
+			full = err
 		}
 		s, err := h.advance(c)
 		switch {

@@ -85,6 +85,7 @@ type Pool struct {
 	checkpointed atomic.Uint64 // the sequence up to which all is durable in place
 	gate         gate
 	poisoned     atomic.Pointer[error]
+	halved       atomic.Bool  // a transaction is half in place: nothing can be read
 	active       atomic.Int64 // transactions
 }
 
