@@ -307,3 +307,31 @@ func TestPoisonedLines(t *testing.T) {
 	})
 	t.Log(c, time.Since(start).Round(time.Millisecond))
 }
+
+// TestFailingReads makes each read of a run fail once.
+func TestFailingReads(t *testing.T) {
+	w := newWorld(t)
+	start, c := time.Now(), new(tally)
+	step := 1
+	if raceEnabled || testing.Short() {
+		step = 41
+	}
+	last := w.last()
+	for n := 1; ; n += step {
+		reads := 0
+		image := bytes.Clone(w.image)
+		once := func(off, length int64) error {
+			if reads++; reads == n {
+				return syscall.EIO
+			}
+			return nil
+		}
+		if err := tryOn(image, &injector{read: once}, c, true, func(bool) []contents { return last[1:] }); err != nil {
+			t.Fatalf("read %d: %v", n, err)
+		}
+		if reads < n {
+			break
+		}
+	}
+	t.Log(c, time.Since(start).Round(time.Millisecond))
+}

@@ -370,8 +370,14 @@ func (s *seen) abuse(p *Pool, image []byte) error {
 			made = made[1:]
 		}
 	}
+	if s.poisoned && p.broken() != nil { // a record could not be put in place: nothing can be read
+		return nil
+	}
 	for i, o := range append(made, s.all...) {
 		got, bad, err := look(p, &o)
+		if s.poisoned && bad { // the read that fails may have been this one
+			got, bad, err = look(p, &o)
+		}
 		if s.poisoned && bad && i < len(made) {
 			continue
 		}
@@ -414,8 +420,15 @@ func (s *seen) freeAll(p *Pool) error {
 			return fmt.Errorf("an object made after frees: damaged %v, %w", bad, errors.Join(err, e))
 		}
 	}
+	if s.poisoned && p.broken() != nil {
+		return nil
+	}
 	for i, o := range s.all {
-		if got, bad, err := look(p, &o); i%2 == 1 && (err != nil || bad || !bytes.Equal(got, o.want)) {
+		got, bad, err := look(p, &o)
+		if s.poisoned && bad {
+			got, bad, err = look(p, &o)
+		}
+		if i%2 == 1 && (err != nil || bad || !bytes.Equal(got, o.want)) {
 			return fmt.Errorf("%s was right, and is not after others were freed: damaged %v, %w", o.name, bad, err)
 		}
 	}
