@@ -16,7 +16,7 @@ import (
 //	 8  u64 reference to the descriptor, an object of type 2
 //	16  u32 bytes of an object, u32 reserved: 0
 //	..  reserved: 0
-//	60  u32 CRC32C of the offset of the entry in the pool (u32) and all before it
+//	60  u32 checksum of the offset of the entry in the pool (u32) and all before it
 type typeEntry struct {
 	hash, ref uint64
 	size      uint32
@@ -30,14 +30,14 @@ func (e typeEntry) encode(i int) []byte {
 	le.PutUint64(b, e.hash)
 	le.PutUint64(b[8:], e.ref)
 	le.PutUint32(b[16:], e.size)
-	sealEntry(typePlace(i), b)
+	le.PutUint32(b[60:], entryChecksum(typePlace(i), b[:60]))
 	return b
 }
 
 // decodeTypeEntry reports whether there is one, or this is the end.
 func decodeTypeEntry(i int, b []byte) (e typeEntry, ok bool, err error) {
 	e = typeEntry{hash: le.Uint64(b), ref: le.Uint64(b[8:]), size: le.Uint32(b[16:])}
-	if !validEntry(typePlace(i), b) {
+	if le.Uint32(b[60:]) != entryChecksum(typePlace(i), b[:60]) {
 		return e, false, damaged(typePlace(i), "the CRC of entry %d of the table of types is wrong", i)
 	}
 	return e, e.ref != 0, nil

@@ -14,7 +14,7 @@ import (
 //	12  u8 length of the name, 3 bytes reserved: 0
 //	16  name, up to 40 bytes
 //	56  u32 reserved: 0
-//	60  u32 CRC32C of the offset of the entry in the pool (u32) and all before it
+//	60  u32 checksum of the offset of the entry in the pool (u32) and all before it
 type rootEntry struct {
 	ref  uint64
 	typ  uint32
@@ -32,27 +32,16 @@ func (e rootEntry) encode(i int) []byte {
 	le.PutUint32(b[8:], e.typ)
 	b[12] = uint8(len(e.name))
 	copy(b[16:], e.name)
-	sealEntry(rootPlace(i), b)
+	le.PutUint32(b[60:], entryChecksum(rootPlace(i), b[:60]))
 	return b
 }
 
 // decodeRoot reports whether there is an entry, or this is the end.
 func decodeRoot(i int, b []byte) (e rootEntry, ok bool, err error) {
-	if !validEntry(rootPlace(i), b) || b[12] > mostRootName {
+	if le.Uint32(b[60:]) != entryChecksum(rootPlace(i), b[:60]) || b[12] > mostRootName {
 		return e, false, damaged(rootPlace(i), "the CRC of entry %d of the table of roots is wrong", i)
 	}
 	return rootEntry{le.Uint64(b), le.Uint32(b[8:]), string(b[16 : 16+b[12]])}, b[12] > 0, nil
-}
-
-// sealEntry computes the CRC of an entry of a table, which counts at this place alone.
-func sealEntry(off int64, b []byte) { le.PutUint32(b[60:], entryCRC(off, b)) }
-
-func validEntry(off int64, b []byte) bool { return le.Uint32(b[60:]) == entryCRC(off, b) }
-
-func entryCRC(off int64, b []byte) uint32 {
-	var place [4]byte
-	le.PutUint32(place[:], uint32(off))
-	return updateCRC(checksum(place[:]), b[:60])
 }
 
 // Root returns what a name refers to, or the nil reference if there is no such root. A root of
