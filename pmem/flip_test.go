@@ -35,7 +35,7 @@ func TestFlips(t *testing.T) {
 // places are the bytes that are changed. Every night it is each byte; else each of what says
 // where things are, some of the bytes of objects and of what is unused.
 func (w *world) places() (all []int) {
-	few := 1
+	few := 3
 	if raceEnabled || testing.Short() {
 		few = 29
 	}
