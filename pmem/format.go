@@ -32,6 +32,9 @@ const (
 	leastSpan       = 4096
 	mostSpan        = leastSlot * 8 * (spanEntrySize - spanBitmap)
 	leastLog        = 1024
+	mostLog         = 4 << 30
+	mostSize        = (runOffsets + 1) * word // what a run can say
+	mostZones       = 1 << 20                 // 8 MiB of volatile memory
 	offsetBits      = 48
 	lastIncarnation = 1<<16 - 1
 )
