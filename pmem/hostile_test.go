@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"reflect"
 	"runtime"
 	"slices"
 	"sync"
@@ -104,6 +105,8 @@ type world struct {
 	steps []step
 	heads []int64 // of the log, before each transaction of it that is live, and at the end
 }
+
+var wideType = reflect.TypeFor[wide]()
 
 // wide is a type of several blocks.
 type wide struct {
