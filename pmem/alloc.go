@@ -110,7 +110,7 @@ func (tx *Tx) reservationOf(off int64) *reservation {
 func (tx *Tx) freeReserved(e *edit, r *reservation) error {
 	if e.kind == editDirect {
 		// Its first bytes are in the record, with CRCs that are not there yet.
-		copy(tx.record[e.at:], freed(e.header.incarnation))
+		copy(tx.record[e.at:], freed(e.off, e.header.incarnation))
 		e.image = nil
 	}
 	e.kind = editFree
@@ -145,7 +145,7 @@ func (tx *Tx) freeRuns(at place, h header) error {
 		return nil
 	}
 	tx.freed = append(tx.freed, f)
-	tx.record = appendRun(tx.record, at.off, freed(h.incarnation))
+	tx.record = appendRun(tx.record, at.off, freed(at.off, h.incarnation))
 	word, mask := tx.p.bitmapWord(at.s, at.slot)
 	tx.mask(runClear, word, mask)
 	return nil

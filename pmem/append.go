@@ -167,8 +167,9 @@ func (p *Pool) applyAll(all []*committer) error {
 		}
 		return nil
 	})
-	if err != nil {
-		return p.poison(fmt.Errorf("a transaction is durable, and could not be put in place: %w", err))
+	if err != nil { // nobody may look at what is half in place
+		p.halved.Store(true)
+		return fmt.Errorf("%w: %w", ErrOutcomeUnknown, p.poison(fmt.Errorf("a transaction is durable, and could not be put in place: %w", err)))
 	}
 	p.applied.Store(p.head.sequence)
 	return nil

@@ -194,7 +194,7 @@ func (r *Reader) checkLive(o *Object) error {
 	if err := r.Read(o.Off, b); err != nil {
 		return err
 	}
-	o.Err = checkHeader(o.Off, decodeHeader(b), b)
+	o.Err = checkHead(o.Off, b[:objectHeader+4*blocksOf(o.Size)+4])
 	return nil
 }
 

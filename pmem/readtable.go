@@ -12,23 +12,28 @@ type StoredRoot struct {
 	Err      error // what is wrong with the entry
 }
 
-// Roots reads the table of roots. Entries without a name and a reference are left out, and so are
-// those behind the last one that has something.
+// Roots reads the table of roots. Behind its end are zeros; what else is there is an entry with an
+// error.
 func (r *Reader) Roots() (all []StoredRoot, err error) {
 	b := make([]byte, roots*rootSize)
 	if err := r.Read(rootsOffset, b); err != nil {
 		return nil, err
 	}
-	gap := false
+	ended := false
 	for i := range roots {
 		one := b[i*rootSize:][:rootSize]
-		e, ok, err := decodeRoot(i, one)
-		if !ok && err == nil {
-			gap = true
+		if ended && isZero(one) {
 			continue
 		}
-		if err == nil && gap {
-			err = damaged(rootPlace(i), "entry %d of the table of roots comes after one that is empty", i)
+		e, ok, err := decodeRoot(i, one)
+		switch {
+		case ended:
+			err = damaged(rootPlace(i), "entry %d of the table of roots comes after the end", i)
+		case !ok && err == nil:
+			ended = true
+			continue
+		case isZero(one): // the end is lost, where nothing follows
+			ended = isZero(b[i*rootSize:])
 		}
 		root := StoredRoot{Entry: rootPlace(i), Err: err}
 		if ok {
@@ -57,16 +62,21 @@ func (r *Reader) Types() (all []StoredType, err error) {
 	if err := r.Read(typesOffset, b); err != nil {
 		return nil, err
 	}
-	gap := false
+	ended := false
 	for i := range types {
 		one := b[i*typeEntrySize:][:typeEntrySize]
-		e, ok, err := decodeTypeEntry(i, one)
-		if !ok && err == nil {
-			gap = true
+		if ended && isZero(one) {
 			continue
 		}
-		if err == nil && gap {
-			err = damaged(typePlace(i), "entry %d of the table of types comes after one that is empty", i)
+		e, ok, err := decodeTypeEntry(i, one)
+		switch {
+		case ended:
+			err = damaged(typePlace(i), "entry %d of the table of types comes after the end", i)
+		case !ok && err == nil:
+			ended = true
+			continue
+		case isZero(one):
+			ended = isZero(b[i*typeEntrySize:])
 		}
 		t := StoredType{ID: uint32(i + firstType), Entry: typePlace(i), Err: err}
 		if ok {

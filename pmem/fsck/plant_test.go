@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"math/bits"
 	"slices"
 	"testing"
 
@@ -14,12 +15,19 @@ import (
 
 var le = binary.LittleEndian
 
-func crcOf(parts ...[]byte) (crc uint32) {
+// crcOf is the checksum of a pool's format: docs/formats/pool.md.
+func crcOf(parts ...[]byte) uint32 { return bits.RotateLeft32(plainCRC(parts...), 17) + 0xa282ead8 }
+
+// plainCRC is that of a record.
+func plainCRC(parts ...[]byte) (crc uint32) {
 	for _, p := range parts {
 		crc = crc32.Update(crc, crc32.MakeTable(crc32.Castagnoli), p)
 	}
 	return crc
 }
+
+// headCRC is the checksum of the header of an object, at its place.
+func headCRC(off int64, head []byte) uint32 { return crcOf(head) ^ uint32(off/32) }
 
 // victim is a pool in which something is about to be planted.
 type victim struct {
@@ -94,7 +102,7 @@ func (v *victim) entry(off, n int64, number uint32, change func(b []byte)) {
 	change(b)
 	crc := crcOf(b[:n-4])
 	if number > 0 {
-		crc = crcOf(le.AppendUint32(nil, number-1), b[:n-4])
+		crc = crcOf(le.AppendUint32(nil, uint32(off)), b[:n-4])
 	}
 	le.PutUint32(b[n-4:], crc)
 	v.write(off, b)
@@ -113,7 +121,7 @@ func (v *victim) object(off int64, change func(header, content []byte)) {
 	for i := range blocks {
 		le.PutUint32(b[16+4*i:], crcOf(b[start+256*i:min(start+256*(i+1), start+o.Size)]))
 	}
-	le.PutUint32(b[16+4*blocks:], crcOf(b[:16+4*blocks]))
+	le.PutUint32(b[16+4*blocks:], headCRC(off, b[:16+4*blocks]))
 	v.write(off, b)
 }
 
@@ -121,7 +129,7 @@ func (v *victim) object(off int64, change func(header, content []byte)) {
 func (v *victim) freeSlot(off int64, change func(b []byte)) {
 	b := v.read(off, 24)
 	change(b)
-	le.PutUint32(b[16:], crcOf(b[:16]))
+	le.PutUint32(b[16:], headCRC(off, b[:16]))
 	v.write(off, b)
 }
 
@@ -255,7 +263,7 @@ var planted = []struct {
 	{"object too big for its slot", func(v *victim) {
 		b := v.read(v.text, 24)
 		le.PutUint32(b[12:], 250)
-		le.PutUint32(b[20:], crcOf(b[:20]))
+		le.PutUint32(b[20:], headCRC(v.text, b[:20]))
 		v.write(v.text, b)
 	}, "size"},
 
@@ -275,7 +283,7 @@ var planted = []struct {
 	{"two roots of one name", func(v *victim) {
 		v.setRoot("spare", func(b []byte) { copy(b[12:20], "\x03\x00\x00\x00big\x00"); b[20] = 0 })
 	}, "root"},
-	{"hole in the table of roots", func(v *victim) { e, _ := v.root("spare"); v.write(e+64, v.read(e, 64)); v.write(e, make([]byte, 64)) }, "root"},
+	{"hole in the table of roots", func(v *victim) { e, _ := v.root("spare"); v.write(e+64, v.read(e, 64)); v.write(e, make([]byte, 64)) }, "root root root"},
 	{"reserved bytes of a root", func(v *victim) { v.setRoot("list", func(b []byte) { b[50] = 1 }) }, "reserved"},
 	{"root of an unknown type", func(v *victim) { v.setRoot("spare", func(b []byte) { b[8] = 200 }) }, "root"},
 
