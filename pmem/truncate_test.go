@@ -55,19 +55,43 @@ func TestTruncatedFile(t *testing.T) {
 			p.Close()
 		}
 	}
-	if err := os.WriteFile(name, w.image, 0o600); err != nil {
-		t.Fatal(err)
+}
+
+// TestCutOffWhileOpen makes the file of an open pool shorter. What is gone is an error, of whatever
+// needs it; nothing hangs, and nothing dies of the fault.
+func TestCutOffWhileOpen(t *testing.T) {
+	w := newWorld(t)
+	dirs := []string{t.TempDir()}
+	if dir, err := os.MkdirTemp("/dev/shm", "safevma-pmem-"); err == nil {
+		defer os.RemoveAll(dir)
+		dirs = append(dirs, dir)
 	}
-	p, err := Open(name, hostileOptions())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.Close()
-	if err := os.Truncate(name, 40960); err != nil {
-		t.Fatal(err)
-	}
-	if err := cutOff(w, p); err != nil {
-		t.Error(err)
+	for _, dir := range dirs {
+		for _, n := range []int64{0, 4096, logOffset, hostileHeap, 40960, hostileSize - 8192} {
+			name := filepath.Join(dir, "pool")
+			if err := os.WriteFile(name, w.image, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			for _, dax := range []bool{false, true} {
+				o := hostileOptions()
+				o.Medium.AssumeDAX = dax
+				p, err := Open(name, o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				update(t, p, func(tx *Tx) error { _, err := AllocBytes(tx, []byte("live")); return err })
+				if err := os.Truncate(name, n); err != nil {
+					t.Fatal(err)
+				}
+				if err := cutOff(w, p); err != nil {
+					t.Errorf("%v, %d bytes left: %v", p.Info().Medium.Kind, n, err)
+				}
+				p.Close()
+				if err := os.WriteFile(name, w.image, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
 	}
 }
 
@@ -93,6 +117,9 @@ func cutOff(w *world, p *Pool) error {
 		if err != nil && !honest(err) && !errors.Is(err, ErrFull) && !errors.Is(err, ErrPoisoned) {
 			return fmt.Errorf("a change: %w", err)
 		}
+	}
+	if err := p.Checkpoint(ctx); err != nil && !honest(err) && !errors.Is(err, ErrPoisoned) {
+		return fmt.Errorf("a checkpoint: %w", err)
 	}
 	return nil
 }
