@@ -136,10 +136,16 @@ func CreateOn(m *medium.Medium, o Options) (*Pool, error) {
 	le.PutUint64(s.id[:], o.Rand())
 	le.PutUint64(s.id[8:], o.Rand())
 	p := newPool(m, &s, o)
-	if err := p.prepare(); err != nil {
+	err := m.Guard(func() error {
+		if err := p.prepare(); err != nil {
+			return err
+		}
+		return p.begin(superA)
+	})
+	if err != nil {
 		return nil, err
 	}
-	return p, p.begin(superA)
+	return p, nil
 }
 
 // prepare allocates what every pool uses. On an ordinary file the log is written, and not only

@@ -51,6 +51,10 @@ func (p *Pool) checkpoint() error {
 	if p.tail == p.head {
 		return nil
 	}
+	return p.m.Guard(p.moveTail)
+}
+
+func (p *Pool) moveTail() error {
 	if err := p.m.PersistAll(p.dirty); err != nil {
 		return err
 	}
