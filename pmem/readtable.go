@@ -15,8 +15,8 @@ type StoredRoot struct {
 // Roots reads the table of roots. Entries without a name and a reference are left out, and so are
 // those behind the last one that has something.
 func (r *Reader) Roots() (all []StoredRoot, err error) {
-	b := make([]byte, roots*rootSize)
-	if err := r.Read(rootsOffset, b); err != nil {
+	b, err := r.borrow(rootsOffset, roots*rootSize)
+	if err != nil {
 		return nil, err
 	}
 	gap := false
@@ -53,8 +53,8 @@ type StoredType struct {
 
 // Types reads the table of types, as [Reader.Roots] does that of roots.
 func (r *Reader) Types() (all []StoredType, err error) {
-	b := make([]byte, types*typeEntrySize)
-	if err := r.Read(typesOffset, b); err != nil {
+	b, err := r.borrow(typesOffset, types*typeEntrySize)
+	if err != nil {
 		return nil, err
 	}
 	gap := false
