@@ -98,6 +98,11 @@ func freeIncarnation(off int64, b []byte) (uint16, error) {
 }
 
 func isZero(b []byte) bool {
+	for ; len(b) >= word; b = b[word:] {
+		if le.Uint64(b) != 0 {
+			return false
+		}
+	}
 	for _, c := range b {
 		if c != 0 {
 			return false

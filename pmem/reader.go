@@ -23,6 +23,7 @@ type Reader struct {
 	head    position
 	log     LogState
 	overlay overlay
+	scratch []byte
 }
 
 // LogState is what a pool's log holds.
@@ -30,6 +31,7 @@ type LogState struct {
 	// Recovery is what opening the pool does with it. Of a pool that is open it is what a failure
 	// now would make necessary.
 	Recovery
+	Sequence uint64 // of the last transaction
 	// Err is why the pool can't be opened, or nil. Records before the place are in what is read.
 	Err error
 }
@@ -54,7 +56,7 @@ func (p *Pool) Medium() *medium.Medium { return p.m }
 func (r *Reader) readLog() {
 	all, tail, head, torn, err := liveLog(r.m, &r.super, &r.geometry)
 	r.tail, r.head = tail, head
-	r.log = LogState{Recovery{Records: len(all), Bytes: head.at - tail.at, Torn: torn}, err}
+	r.log = LogState{Recovery{Records: len(all), Bytes: head.at - tail.at, Torn: torn}, head.sequence, err}
 	for _, record := range all {
 		if err := r.validateBody(record); err != nil {
 			r.log.Err = errors.Join(r.log.Err, err)
@@ -80,6 +82,15 @@ func (r *Reader) Read(off int64, p []byte) error {
 	return nil
 }
 
+// borrow reads bytes into memory that the next call uses again.
+func (r *Reader) borrow(off, n int64) ([]byte, error) {
+	if int64(cap(r.scratch)) < n {
+		r.scratch = make([]byte, max(n, 1<<12))
+	}
+	b := r.scratch[:n]
+	return b, r.Read(off, b)
+}
+
 // LogOffset returns where the log begins, in bytes.
 func (r *Reader) LogOffset() int64 { return logOffset }
 
@@ -89,6 +100,12 @@ func (r *Reader) SpanAt(off int64) (int64, bool) {
 	return i, off >= r.heap && i < r.spans
 }
 
+// ID returns the id of the pool, in hex.
+func (r *Reader) ID() string { return hex.EncodeToString(r.super.id[:]) }
+
+// Size returns that of the pool, in bytes.
+func (r *Reader) Size() int64 { return r.size }
+
 // Log returns what the log holds.
 func (r *Reader) Log() LogState { return r.log }
 
@@ -96,7 +113,7 @@ func (r *Reader) Log() LogState { return r.log }
 func (r *Reader) Info() Info {
 	types, _ := r.Types()
 	tables := (r.spans + r.zoneMask) / (r.zoneMask + 1)
-	return Info{ID: hex.EncodeToString(r.super.id[:]), Version: FormatVersion, Size: r.size, LogSize: r.geometry.log, LogExtent: r.extent,
+	return Info{ID: r.ID(), Version: FormatVersion, Size: r.size, LogSize: r.geometry.log, LogExtent: r.extent,
 		SpanSize: r.span, Spans: r.spans - tables, Generation: r.super.generation, Sequence: r.head.sequence,
 		LogUsed: r.head.at - r.tail.at, Types: len(types), Recovery: r.log.Recovery, Medium: r.m.Info()}
 }

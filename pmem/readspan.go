@@ -54,20 +54,20 @@ func (r *Reader) Span(i int64) (Span, error) {
 		return s, fmt.Errorf("%w: span %d", ErrReference, i)
 	}
 	s.Off, s.Entry = r.spanOffset(i), r.entryOffset(i)
-	var b [spanEntrySize]byte
-	if err := r.Read(s.Entry, b[:]); err != nil {
+	b, err := r.borrow(s.Entry, spanEntrySize)
+	if err != nil {
 		return s, err
 	}
 	if r.isTable(i) {
 		s.Kind = SpanTable
-		s.Reserved = !isZero(b[:])
+		s.Reserved = !isZero(b)
 		return s, nil
 	}
-	d, err := r.decodeDescriptor(i, b[:])
+	d, err := r.decodeDescriptor(i, b)
 	if err != nil {
 		return s, err
 	}
-	s.fill(&r.geometry, d, b[:])
+	s.fill(&r.geometry, d, b)
 	return s, nil
 }
 
@@ -161,21 +161,21 @@ func (r *Reader) Big(s *Span) (Object, error) {
 }
 
 func (r *Reader) object(off, room int64) (Object, error) {
-	var b [freeHeader]byte
 	o := Object{Address: Address{Off: off}, Room: room, Fits: true}
-	if err := r.Read(off, b[:]); err != nil {
+	b, err := r.borrow(off, freeHeader)
+	if err != nil {
 		return o, err
 	}
-	h := decodeHeader(b[:])
-	o.Used, o.Live, o.Incarnation = !isZero(b[:]), h.state == stateLive, h.incarnation
+	h := decodeHeader(b)
+	o.Used, o.Live, o.Incarnation = !isZero(b), h.state == stateLive, h.incarnation
 	o.Immutable, o.Type, o.Label, o.Size = h.flags&flagImmutable != 0, h.typ, h.label, int64(h.size)
 	switch h.state {
 	case stateLive:
 		o.Fits = spaceOf(o.Size) <= room
 		o.Reserved = h.flags&^flagImmutable != 0 || h.label != 0
-		return o, r.checkLive(&o)
+		return o, r.checkLive(&o, b)
 	case stateFree:
-		_, o.Err = freeIncarnation(off, b[:])
+		_, o.Err = freeIncarnation(off, b)
 		o.Reserved = h.flags != 0 || h.typ != 0 || h.label != 0 || h.size != 0 || !isZero(b[objectHeader+4:])
 	default:
 		o.Err = damaged(off, "the state of an object is %d", h.state)
@@ -183,16 +183,17 @@ func (r *Reader) object(off, room int64) (Object, error) {
 	return o, nil
 }
 
-// checkLive checks the CRC of the header of a live object.
-func (r *Reader) checkLive(o *Object) error {
+// checkLive checks the CRC of the header of a live object, of which the first bytes were read.
+func (r *Reader) checkLive(o *Object, b []byte) (err error) {
 	start := bytesOffset(o.Size)
 	if start > o.Room {
 		o.Err = damaged(o.Off, "the header of an object says that it has %d bytes, and there are %d", o.Size, o.Room)
 		return nil
 	}
-	b := make([]byte, start)
-	if err := r.Read(o.Off, b); err != nil {
-		return err
+	if start > int64(len(b)) {
+		if b, err = r.borrow(o.Off, start); err != nil {
+			return err
+		}
 	}
 	o.Err = checkHead(o.Off, b[:objectHeader+4*blocksOf(o.Size)+4])
 	return nil
@@ -206,8 +207,8 @@ func (r *Reader) Content(o Object, dst []byte) (content []byte, bad []int64, err
 		return dst, nil, damaged(o.Off, "there is no valid object")
 	}
 	start := bytesOffset(o.Size)
-	b := make([]byte, start+o.Size)
-	if err := r.Read(o.Off, b); err != nil {
+	b, err := r.borrow(o.Off, start+o.Size)
+	if err != nil {
 		return dst, nil, err
 	}
 	for i := range blocksOf(o.Size) {

@@ -15,8 +15,8 @@ type StoredRoot struct {
 // Roots reads the table of roots. Behind its end are zeros; what else is there is an entry with an
 // error.
 func (r *Reader) Roots() (all []StoredRoot, err error) {
-	b := make([]byte, roots*rootSize)
-	if err := r.Read(rootsOffset, b); err != nil {
+	b, err := r.borrow(rootsOffset, roots*rootSize)
+	if err != nil {
 		return nil, err
 	}
 	ended := false
@@ -58,8 +58,8 @@ type StoredType struct {
 
 // Types reads the table of types, as [Reader.Roots] does that of roots.
 func (r *Reader) Types() (all []StoredType, err error) {
-	b := make([]byte, types*typeEntrySize)
-	if err := r.Read(typesOffset, b); err != nil {
+	b, err := r.borrow(typesOffset, types*typeEntrySize)
+	if err != nil {
 		return nil, err
 	}
 	ended := false

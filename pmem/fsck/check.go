@@ -58,8 +58,7 @@ type checker struct {
 }
 
 func (c *checker) check() error {
-	info := c.r.Info()
-	c.report.ID, c.report.Size, c.report.Sequence = info.ID, info.Size, info.Sequence
+	c.report.ID, c.report.Size, c.report.Sequence = c.r.ID(), c.r.Size(), c.r.Log().Sequence
 	c.tails()
 	if !c.log() {
 		return nil

@@ -25,10 +25,10 @@ func (s *spanState) slotSize(span int64) int64 {
 	return s.SlotSize
 }
 
-// spans keeps the states of spans by thousands, most of which are not there in a big pool.
+// spans keeps the states of spans by the hundred, most of which are not there in a big pool.
 type spans [][]*spanState
 
-const spansTogether = 1 << 10
+const spansTogether = 1 << 7
 
 func newSpans(n int64) spans { return make(spans, (n+spansTogether-1)/spansTogether) }
 

@@ -10,8 +10,9 @@ import (
 
 // source is where a reference is.
 type source struct {
-	off    int64 // of the reference
-	what   string
+	off    int64  // of the reference
+	what   string // "root", "field", or nothing that has a name
+	name   string
 	object pmem.Address
 }
 
@@ -94,19 +95,21 @@ func (c *checker) refs(off int64) {
 			if slices.Contains(bad, at/pmem.BlockSize) || a.IsNil() {
 				return
 			}
-			from := source{off: o.BlockOffset(0) + at, object: o.Address}
+			from := source{o.BlockOffset(0) + at, "field", f.Path, o.Address}
 			if known || c.partial {
-				c.follow(from.named(f.Path), a, want)
+				c.follow(from, a, want)
 				return
 			}
-			c.dangles(from.named(f.Path), a, fmt.Sprintf("of type %q, which the pool does not know", f.Type))
+			c.dangles(from, a, fmt.Sprintf("of type %q, which the pool does not know", f.Type))
 		})
 	}
 }
 
-func (s source) named(path string) source {
-	s.what = fmt.Sprintf("field %q", path)
-	return s
+func (s source) String() string {
+	if s.name == "" {
+		return s.what
+	}
+	return fmt.Sprintf("%s %q", s.what, s.name)
 }
 
 // locate finds the slot that begins at an offset of the heap.
@@ -169,7 +172,7 @@ func (c *checker) follow(from source, a pmem.Address, want uint32) {
 
 func (c *checker) dangles(from source, a pmem.Address, why string) {
 	p := place{off: from.off, span: -1, object: from.object}
-	c.say(Error, Dangling, p, "%s refers to %s, %s", from.what, a, why)
+	c.say(Error, Dangling, p, "%s refers to %s, %s", from, a, why)
 }
 
 // leaks reports objects that no root reaches.

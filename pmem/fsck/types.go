@@ -2,7 +2,6 @@ package fsck
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/safevma/safevma/pmem"
 )
@@ -125,6 +124,6 @@ func (c *checker) roots() {
 		if root.Type != pmem.TypeBytes && c.types[root.Type] == nil && !c.partial {
 			c.say(Error, Root, at(root.Entry), "root %q is of type %d, which the pool does not know", root.Name, root.Type)
 		}
-		c.follow(source{off: root.Entry, what: fmt.Sprintf("root %q", root.Name)}, root.Ref, root.Type)
+		c.follow(source{off: root.Entry, what: "root", name: root.Name}, root.Ref, root.Type)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 
@@ -149,6 +150,9 @@ func (d *dumper) damage(off int64, err error) {
 func (d *dumper) object(o pmem.Object, err error) {
 	if err == nil {
 		err = o.Err
+	}
+	if err == nil && !o.Live {
+		err = errors.New("the slot is taken, and its header says that it is free")
 	}
 	if err != nil {
 		d.damage(o.Off, err)
