@@ -2,6 +2,7 @@ package pmem
 
 import (
 	"bytes"
+	"errors"
 	"testing"
 )
 
@@ -69,5 +70,29 @@ func testFreedMeanwhile(t *testing.T, size int, verb string) {
 	})
 	if runs != 2 {
 		t.Errorf("it ran %d times", runs)
+	}
+}
+
+// Who frees a big object that another one has just freed sees other spans. That is no damage.
+func TestSpansFreedMeanwhile(t *testing.T) {
+	p := newTestPool(t, 4<<20, Options{})
+	var r Ref[Bytes]
+	update(t, p, func(tx *Tx) (err error) { r, err = AllocBytes(tx, make([]byte, 200_000)); return err })
+	err := p.Update(ctx, func(tx *Tx) error {
+		w := wantBytes()
+		var o object
+		if err := tx.open(&o, r.Offset(), r.incarnation(), &w); err != nil {
+			return err
+		}
+		if err := tx.close(&o, nil); err != nil {
+			return err
+		}
+		if p.heap.loaded(o.s.index).class == classHead {
+			update(t, p, func(tx *Tx) error { return Free(tx, r) })
+		}
+		return tx.freeRuns(o.place, o.header)
+	})
+	if !errors.Is(err, ErrStale) {
+		t.Errorf("freed twice: %v", err)
 	}
 }
