@@ -2,6 +2,7 @@ package survival
 
 import (
 	"bufio"
+	"encoding/json"
 	"fmt"
 	"io"
 )
@@ -10,6 +11,8 @@ import (
 // last, and the last one that it acknowledged.
 type Progress struct {
 	Started, Acknowledged [Workers]uint64
+	// Reports is what the process found when it opened the pool.
+	Reports []Report `json:"-"`
 }
 
 // Events that a process writes, a line each.
@@ -22,11 +25,17 @@ const (
 
 // Line takes a line of what a process reports.
 func (p *Progress) Line(line string) error {
+	switch line[0] {
+	case eventFailed:
+		return fmt.Errorf("the process: %s", line[1:])
+	case eventChecked:
+		var r Report
+		err := json.Unmarshal([]byte(line[1:]), &r)
+		p.Reports = append(p.Reports, r)
+		return err
+	}
 	var worker int
 	var n uint64
-	if line[0] == eventFailed {
-		return fmt.Errorf("the process: %s", line[1:])
-	}
 	if _, err := fmt.Sscanf(line[1:], "%d %d\n", &worker, &n); err != nil || worker < 0 || worker >= Workers {
 		return fmt.Errorf("a report %q: %w", line, err)
 	}

@@ -29,7 +29,7 @@ func (c *Config) Open() (*pmem.Pool, error) {
 // Main is a process that works until somebody ends it. Its argument is a [Config] as JSON; it
 // reports to out.
 func Main(ctx context.Context, argument string, out io.Writer) error {
-	err := process(ctx, argument, out)
+	err := serve(ctx, argument, out)
 	if err != nil {
 		fmt.Fprintf(out, "%c%s\n", eventFailed, oneLine(err))
 	}
@@ -38,7 +38,7 @@ func Main(ctx context.Context, argument string, out io.Writer) error {
 
 func oneLine(err error) string { return fmt.Sprintf("%q", err.Error()) }
 
-func process(ctx context.Context, argument string, out io.Writer) error {
+func serve(ctx context.Context, argument string, out io.Writer) error {
 	var c Config
 	if err := json.Unmarshal([]byte(argument), &c); err != nil {
 		return err
@@ -65,6 +65,11 @@ func process(ctx context.Context, argument string, out io.Writer) error {
 func (c *Config) check(ctx context.Context, p *pmem.Pool, out io.Writer) error {
 	if kind := p.Info().Medium.Kind.String(); c.Medium != "" && kind != c.Medium {
 		return fmt.Errorf("%s is %s: %+v", c.File, kind, p.Info().Medium)
+	}
+	if c.Medium == medium.DAX.String() && !c.AssumeDAX {
+		if err := checkSync(c.File); err != nil {
+			return err
+		}
 	}
 	if c.Progress == nil {
 		return nil
