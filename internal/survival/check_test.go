@@ -3,7 +3,10 @@ package survival
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"math/rand/v2"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -12,9 +15,9 @@ import (
 	"github.com/safevma/safevma/pmem/medium"
 )
 
-func inVolatile(t *testing.T) *pmem.Pool {
+func inVolatile(t *testing.T, size int64) *pmem.Pool {
 	t.Helper()
-	m, err := medium.NewVolatile(Size, Size)
+	m, err := medium.NewVolatile(size, size)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,18 +29,28 @@ func inVolatile(t *testing.T) *pmem.Pool {
 	return p
 }
 
-// The workload by itself, with nobody killed: what has to hold does, all the time.
+// The workload by itself, with nobody killed: what has to hold does, all the time. A small pool is
+// full most of the time.
 func TestWorkload(t *testing.T) {
-	p := inVolatile(t)
+	long := time.Second
+	if os.Getenv("SAFEVMA_NIGHTLY") != "" {
+		long = time.Minute
+	}
+	for _, size := range []int64{Size, 1 << 20} {
+		t.Run(fmt.Sprintf("%d KiB", size>>10), func(t *testing.T) { testWorkload(t, inVolatile(t, size), long) })
+	}
+}
+
+func testWorkload(t *testing.T, p *pmem.Pool, long time.Duration) {
 	var progress Progress
 	r, out := io.Pipe()
-	w, err := newWork(t.Context(), p, Config{}, out)
+	w, err := newWork(t.Context(), p, Config{Seed: rand.Uint64()}, out)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithTimeout(t.Context(), 2*time.Second)
+	ctx, stop := context.WithTimeout(t.Context(), long)
 	defer stop()
-	go func() { out.CloseWithError(errors.Join(w.run(ctx), io.EOF)) }()
+	go func() { out.CloseWithError(w.run(ctx)) }()
 	if err := progress.Read(r, func() {}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatal(err)
 	}
@@ -45,12 +58,13 @@ func TestWorkload(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	clean(t, p)
 	t.Logf("%+v", report)
 }
 
 // The control: each thing that the checker looks at, broken, is found.
 func TestCheckCanFail(t *testing.T) {
-	p := inVolatile(t)
+	p := inVolatile(t, Size)
 	w, err := newWork(t.Context(), p, Config{}, io.Discard)
 	if err != nil {
 		t.Fatal(err)
