@@ -53,7 +53,7 @@ TESTFLAGS ?= -v
 lab: lab-build ## run tests inside: PKG=./kernel/vma KERNEL=6.12 LABFLAGS="--disk xfs" TESTFLAGS="-run X"
 	CGO_ENABLED=0 $(GO) test -count=1 -exec '$(CURDIR)/$(LAB) exec --kernel $(KERNEL) $(LABFLAGS)' $(TESTFLAGS) $(PKG)
 
-INSIDE := ./lab ./lab/feature ./internal/sys ./kernel/... ./pmem/medium/...
+INSIDE := ./lab ./lab/feature ./internal/sys ./kernel/... ./pmem/medium/... ./examples/...
 lab-test: lab-build ## run the tests of what talks to kernels inside: on 6.1, 6.12, the newest, and on arm64
 	for kernel in 6.1 6.12 newest; do \
 		CGO_ENABLED=0 $(GO) test -count=1 -exec "$(CURDIR)/$(LAB) exec --kernel $$kernel --nvdimm ext4 --disk ext4 --numa 2 --persistence cpu" $(INSIDE) || exit 1; \

@@ -88,7 +88,7 @@ func (tx *Tx) freeEdited(e *edit, incarnation uint16, w *want) error {
 	}
 	at, err := tx.locate(e.off)
 	if err != nil {
-		return err
+		return tx.absent(tx.p.stripes.of(e.off), err)
 	}
 	if err := tx.freeRuns(at, e.header); err != nil {
 		return err
@@ -136,6 +136,9 @@ func (tx *Tx) freeRuns(at place, h header) error {
 	f := freedObject{s: at.s, slot: at.slot, incarnation: h.incarnation, immutable: h.flags&flagImmutable != 0}
 	if at.s.slot == 0 {
 		after, err := tx.p.heap.vacated(at.s, h.incarnation)
+		if err != nil && tx.p.heap.loaded(at.s.index) != at.s { // somebody else has freed it
+			return tx.conflicted()
+		}
 		if err != nil {
 			return err
 		}

@@ -65,10 +65,10 @@ func (tx *Tx) done(stripe uint32, version uint64) bool {
 
 // open finds an object, and checks its header. Where it returns no error, close follows.
 func (tx *Tx) open(o *object, off int64, incarnation uint16, w *want) (err error) {
-	if o.place, err = tx.locate(off); err != nil {
-		return err
-	}
 	o.stripe = tx.p.stripes.of(off)
+	if o.place, err = tx.locate(off); err != nil {
+		return tx.absent(o.stripe, err)
+	}
 	if o.version, err = tx.begin(o.stripe); err != nil {
 		return err
 	}
@@ -76,6 +76,17 @@ func (tx *Tx) open(o *object, off int64, incarnation uint16, w *want) (err error
 		return tx.close(o, err)
 	}
 	return nil
+}
+
+// absent returns why no object can be at an offset. The heap may know of a free that the transaction
+// does not see yet: then what led to it has changed too, and it is a conflict.
+func (tx *Tx) absent(stripe uint32, err error) error {
+	version, conflict := tx.begin(stripe)
+	if conflict != nil {
+		return conflict
+	}
+	tx.done(stripe, version)
+	return err
 }
 
 // close ends reading. An error found on the way counts only if what led to it was there: if
