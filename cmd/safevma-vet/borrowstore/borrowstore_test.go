@@ -15,7 +15,7 @@ func TestFound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, pkg := range []string{"stores", "escapes", "transactions", "across"} {
+	for _, pkg := range []string{"stores", "harder", "escapes", "transactions", "across"} {
 		t.Run(pkg, func(t *testing.T) { analysistest.Run(t, testdata, borrowstore.Analyzer, pkg) })
 	}
 }

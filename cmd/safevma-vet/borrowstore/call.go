@@ -136,6 +136,10 @@ func (u *unit) builtin(i ssa.CallInstruction, name string, args []ssa.Value) {
 		u.through(args[0], i.Pos(), func() string { return name + " stores through borrowed memory: " + instead })
 	case "append":
 		u.append(i, args)
+	case "Slice", "SliceData", "Add": // of package unsafe
+		if v := i.Value(); v != nil {
+			u.set(v, u.copied(args[0], v))
+		}
 	}
 }
 

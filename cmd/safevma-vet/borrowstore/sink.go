@@ -72,6 +72,9 @@ func (u *unit) keep(f *ssa.Function, i ssa.Instruction, addr ssa.Value, s set) {
 		case *ssa.Parameter:
 			how = "behind a parameter of the function"
 			rest = u.without(s, owner)
+			if holdsTx(owner.Type()) {
+				rest &= transaction
+			}
 		case ssa.Instruction:
 			if !around(u.scope(f), owner.Parent()) {
 				how = "in a variable from outside of the transaction"
@@ -109,6 +112,25 @@ func (u *unit) without(s set, p *ssa.Parameter) set {
 		}
 	}
 	return s
+}
+
+// holdsTx reports whether t points to a struct with a *pmem.Tx: it lives as long as its
+// transaction, and what is borrowed may be kept in it.
+func holdsTx(t types.Type) bool {
+	p, ok := t.Underlying().(*types.Pointer)
+	if !ok {
+		return false
+	}
+	s, ok := p.Elem().Underlying().(*types.Struct)
+	if !ok {
+		return false
+	}
+	for f := range s.Fields() {
+		if pool.IsTx(f.Type()) {
+			return true
+		}
+	}
+	return false
 }
 
 // around reports whether g is f or stands in it.
