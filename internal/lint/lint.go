@@ -27,6 +27,8 @@ var floors = [][]string{
 	{"audit/manifest", "lab"},
 	{"audit"},
 	{"internal/term"},
+	{"cmd/safevma-vet/pool"},
+	{"cmd/safevma-vet/"},
 	{"cmd/"},
 }
 

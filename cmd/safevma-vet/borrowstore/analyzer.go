@@ -53,14 +53,13 @@ func run(pass *analysis.Pass) (any, error) {
 	return nil, nil
 }
 
-// wanted: pmem itself may do what its users may not. The standard library is not looked
-// at, since that would take long in every program: std.go names what of it stores.
+// wanted: the standard library is not looked at, since that would take long in every
+// program: std.go names what of it stores.
 func wanted(pass *analysis.Pass) bool {
-	path := pass.Pkg.Path()
-	if path == pool.Path || path == pool.Path+"_test" || path == "unsafe" {
+	if pool.Own(pass.Pkg) {
 		return false
 	}
-	first, _, _ := strings.Cut(path, "/")
+	first, _, _ := strings.Cut(pass.Pkg.Path(), "/")
 	module := pass.Module != nil && pass.Module.Path != ""
 	return module || strings.Contains(first, ".") || pool.Reaches(pass.Pkg)
 }

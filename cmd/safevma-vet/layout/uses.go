@@ -56,7 +56,7 @@ type finder struct {
 }
 
 func findUses(pass *analysis.Pass) (any, error) {
-	if pass.Pkg.Path() == pool.Path || !pool.Reaches(pass.Pkg) {
+	if pool.Own(pass.Pkg) || !pool.Reaches(pass.Pkg) {
 		return []use(nil), nil
 	}
 	f := finder{pass, map[*types.TypeParam]owner{}, map[types.Object]*Wants{}}

@@ -11,6 +11,9 @@ import (
 // Path is the import path of package pmem.
 const Path = "github.com/safevma/safevma/pmem"
 
+// Own reports whether a package is pmem or its tests, which may do what users may not.
+func Own(pkg *types.Package) bool { return strings.TrimSuffix(pkg.Path(), "_test") == Path }
+
 // Is reports whether an object is a package-level one of pmem with one of these names.
 func Is(obj types.Object, names ...string) bool {
 	if obj == nil || obj.Pkg() == nil || obj.Pkg().Path() != Path || obj.Parent() != obj.Pkg().Scope() {
