@@ -110,6 +110,10 @@ func aliases(tx *pmem.Tx, r pmem.Ref[node], other bool) {
 	box.(*node).Count = 11 // want `store through borrowed memory`
 	held := holder{borrowed: n, own: &own}
 	held.borrowed.Count = 12 // want `store through borrowed memory`
+	more := append([]*node(nil), n)
+	more[0].Count = 13 // want `store through borrowed memory`
+	made := newHolder(n)
+	made.borrowed.Count = 14 // want `store through borrowed memory`
 }
 
 type holder struct {
@@ -118,6 +122,8 @@ type holder struct {
 	buffer   []byte
 	used     int
 }
+
+func newHolder(n *node) *holder { return &holder{borrowed: n} }
 
 func (h *holder) note(b byte) { h.buffer[0], h.used = b, 1 }
 
@@ -138,6 +144,11 @@ func aliasesOfOwn(tx *pmem.Tx, r pmem.Ref[node]) {
 	list = append(list, n)
 	set := func(n *node) { n.Count = 7 }
 	set(&own)
+	made := newHolder(n)
+	made.used++
+	made.note(1)
+	more := append([]holder(nil), held)
+	more[0].used++
 	v := n.At.moved()
 	v.X = 1
 }
