@@ -64,7 +64,7 @@ func (u *unit) literal(i ssa.CallInstruction, target *ssa.Function, args []ssa.V
 			if add(&list, args[n]) {
 				u.args[p], u.changed = list, true
 			}
-			u.set(p, u.copied(args[n], p))
+			u.set(p, u.copied(args[n]))
 		}
 	}
 	u.resultsOf(i, u.results[target])
@@ -118,7 +118,7 @@ func (u *unit) declared(i ssa.CallInstruction, obj *types.Func, args []ssa.Value
 // passes: a result of a generic type is what the argument is.
 func (u *unit) passes(arg ssa.Value, result types.Type) mark {
 	if types.Identical(arg.Type(), result) || !mayPoint(result) {
-		return u.copied(arg, arg)
+		return u.copied(arg)
 	}
 	return as(result, u.carried(arg))
 }
@@ -138,7 +138,7 @@ func (u *unit) builtin(i ssa.CallInstruction, name string, args []ssa.Value) {
 		u.append(i, args)
 	case "Slice", "SliceData", "Add": // of package unsafe
 		if v := i.Value(); v != nil {
-			u.set(v, u.copied(args[0], v))
+			u.set(v, u.copied(args[0]))
 		}
 	}
 }
@@ -151,7 +151,7 @@ func (u *unit) append(i ssa.CallInstruction, args []ssa.Value) {
 		u.through(args[0], i.Pos(), func() string {
 			return "append may store through borrowed memory: " + instead + ", or append to a copy"
 		})
-		m = u.copied(args[0], i.Value())
+		m = u.copied(args[0])
 	}
 	if s, ok := i.Value().Type().Underlying().(*types.Slice); ok && mayPoint(s.Elem()) && len(args) > 1 {
 		m.in |= u.carried(args[1])

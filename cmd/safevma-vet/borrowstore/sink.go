@@ -40,14 +40,8 @@ func (u *unit) store(addr ssa.Value, pos token.Pos) {
 }
 
 // through: something stores through v, which may be borrowed memory or what a parameter
-// points to. Only memory without pointers counts, since a pool has no other.
+// points to.
 func (u *unit) through(v ssa.Value, pos token.Pos, text func() string) {
-	if made, ok := v.(*ssa.MakeInterface); ok {
-		v = made.X
-	}
-	if !direct(v.Type()) && !opaque(v.Type()) {
-		return
-	}
 	s := u.mark(v).at
 	for _, p := range u.indices(s) {
 		u.changed = add(&u.sum.Stores, p) || u.changed

@@ -67,7 +67,7 @@ func (u *unit) holdAt(addr ssa.Value, s set) {
 // derive says what a value is marked with because of what it is made of.
 func (u *unit) derive(v ssa.Value) mark {
 	if x := same(v); x != nil {
-		return u.copied(x, v)
+		return u.copied(x)
 	}
 	switch v := v.(type) {
 	case *ssa.FieldAddr:
@@ -81,7 +81,7 @@ func (u *unit) derive(v ssa.Value) mark {
 	case *ssa.Phi:
 		var m mark
 		for _, e := range v.Edges {
-			m = m.or(u.copied(e, v))
+			m = m.or(u.copied(e))
 		}
 		return m
 	case *ssa.Field:
@@ -114,13 +114,11 @@ func (u *unit) within(x ssa.Value) mark {
 	return mark{in: m.all()}
 }
 
-func (u *unit) copied(from, to ssa.Value) mark {
+// copied is the mark of a copy of a pointer, or of another view of it.
+func (u *unit) copied(from ssa.Value) mark {
 	m := u.mark(from)
 	if !direct(from.Type()) {
 		m.in |= u.held(from)
-	}
-	if opaque(from.Type()) && !opaque(to.Type()) {
-		return as(to.Type(), m.all())
 	}
 	return m
 }

@@ -114,6 +114,12 @@ func aliases(tx *pmem.Tx, r pmem.Ref[node], other bool) {
 	more[0].Count = 13 // want `store through borrowed memory`
 	made := newHolder(n)
 	made.borrowed.Count = 14 // want `store through borrowed memory`
+	for _, e := range byName {
+		e.Count = 15 // want `store through borrowed memory`
+	}
+	(*newHolder(n)).borrowed.Count = 16 // want `store through borrowed memory`
+	holding(n).borrowed.Count = 17      // want `store through borrowed memory`
+	both(n)[0].Count = 18               // want `store through borrowed memory`
 }
 
 type holder struct {
@@ -122,6 +128,10 @@ type holder struct {
 	buffer   []byte
 	used     int
 }
+
+func holding(n *node) holder { return holder{borrowed: n} }
+
+func both(n *node) [2]*node { return [2]*node{n, n} }
 
 func newHolder(n *node) *holder { return &holder{borrowed: n} }
 
@@ -240,6 +250,7 @@ func bytes(tx *pmem.Tx, r pmem.Ref[pmem.Bytes], in io.Reader) error {
 	for i := range b {
 		b[i]++ // want `store through borrowed memory`
 	}
+	slices.Clip(b)[0] = 1 // want `store through borrowed memory`
 	header := (*[8]byte)(b)
 	header[0] = 1 // want `store through borrowed memory`
 	return err
