@@ -15,9 +15,7 @@ func TestFound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, pkg := range []string{"stores", "harder", "escapes", "transactions", "across"} {
-		t.Run(pkg, func(t *testing.T) { analysistest.Run(t, testdata, borrowstore.Analyzer, pkg) })
-	}
+	analysistest.Run(t, testdata, borrowstore.Analyzer, "stores", "harder", "escapes", "transactions", "across")
 }
 
 // Facts of a package that does not import pmem.

@@ -67,7 +67,7 @@ func (u *unit) holdAt(addr ssa.Value, s set) {
 // derive says what a value is marked with because of what it is made of.
 func (u *unit) derive(v ssa.Value) mark {
 	if x := same(v); x != nil {
-		return u.copied(x)
+		return u.view(x, v)
 	}
 	switch v := v.(type) {
 	case *ssa.FieldAddr:
@@ -114,7 +114,16 @@ func (u *unit) within(x ssa.Value) mark {
 	return mark{in: m.all()}
 }
 
-// copied is the mark of a copy of a pointer, or of another view of it.
+// view: what an interface holds is known when it is taken out.
+func (u *unit) view(from, to ssa.Value) mark {
+	m := u.copied(from)
+	if opaque(from.Type()) && !opaque(to.Type()) {
+		return as(to.Type(), m.all())
+	}
+	return m
+}
+
+// copied is the mark of a copy of a pointer.
 func (u *unit) copied(from ssa.Value) mark {
 	m := u.mark(from)
 	if !direct(from.Type()) {

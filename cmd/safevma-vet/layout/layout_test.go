@@ -30,16 +30,12 @@ func set(t *testing.T, name string) {
 
 // Each package has what must be found, and beside it what looks like it and is correct.
 func TestFound(t *testing.T) {
-	for _, pkg := range []string{"plain", "generic", "same", "changed", "broken", "unlocked"} {
-		t.Run(pkg, func(t *testing.T) { analysistest.Run(t, testdata(t), layout.Analyzer, pkg) })
-	}
+	analysistest.Run(t, testdata(t), layout.Analyzer, "plain", "generic", "same", "changed", "broken", "unlocked")
 }
 
 func TestRequire(t *testing.T) {
 	set(t, "require")
-	for _, pkg := range []string{"required", "same", "volatile"} {
-		t.Run(pkg, func(t *testing.T) { analysistest.Run(t, testdata(t), layout.Analyzer, pkg) })
-	}
+	analysistest.Run(t, testdata(t), layout.Analyzer, "required", "same", "volatile")
 }
 
 // What update writes is what is committed beside the package, and nothing is found then.

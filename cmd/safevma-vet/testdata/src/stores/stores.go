@@ -117,9 +117,10 @@ func aliases(tx *pmem.Tx, r pmem.Ref[node], other bool) {
 	for _, e := range byName {
 		e.Count = 15 // want `store through borrowed memory`
 	}
-	(*newHolder(n)).borrowed.Count = 16 // want `store through borrowed memory`
-	holding(n).borrowed.Count = 17      // want `store through borrowed memory`
-	both(n)[0].Count = 18               // want `store through borrowed memory`
+	(*newHolder(n)).borrowed.Count = 16    // want `store through borrowed memory`
+	holding(n).borrowed.Count = 17         // want `store through borrowed memory`
+	both(n)[0].Count = 18                  // want `store through borrowed memory`
+	boxed(n).(*holder).borrowed.Count = 19 // want `store through borrowed memory`
 }
 
 type holder struct {
@@ -130,6 +131,8 @@ type holder struct {
 }
 
 func holding(n *node) holder { return holder{borrowed: n} }
+
+func boxed(n *node) any { return &holder{borrowed: n} }
 
 func both(n *node) [2]*node { return [2]*node{n, n} }
 
@@ -157,6 +160,8 @@ func aliasesOfOwn(tx *pmem.Tx, r pmem.Ref[node]) {
 	made := newHolder(n)
 	made.used++
 	made.note(1)
+	boxed(n).(*holder).used++
+	*boxed(n).(*holder) = holder{}
 	more := append([]holder(nil), held)
 	more[0].used++
 	v := n.At.moved()
