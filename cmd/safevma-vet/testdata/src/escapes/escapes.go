@@ -141,6 +141,9 @@ func returns(p *pmem.Pool, r pmem.Ref[node]) {
 	_ = p.View(ctx, func(tx *pmem.Tx) error {
 		find := func(tx *pmem.Tx, r pmem.Ref[node]) (*node, error) { return pmem.Borrow(tx, r) }
 		n, err := find(tx, r)
+		if err == nil {
+			n, err = try(tx, r, func(tx *pmem.Tx, r pmem.Ref[node]) (*node, error) { return pmem.Borrow(tx, r) })
+		}
 		if err != nil {
 			return fmt.Errorf("no node: %w", err)
 		}
@@ -149,6 +152,10 @@ func returns(p *pmem.Pool, r pmem.Ref[node]) {
 		}
 		return nil
 	})
+}
+
+func try(tx *pmem.Tx, r pmem.Ref[node], find func(*pmem.Tx, pmem.Ref[node]) (*node, error)) (*node, error) {
+	return find(tx, r)
 }
 
 func goroutines(tx *pmem.Tx, r pmem.Ref[node], group *sync.WaitGroup) {
