@@ -93,7 +93,7 @@ func (u *unit) declared(i ssa.CallInstruction, obj *types.Func, args []ssa.Value
 		}
 	}
 	for _, p := range sum.Keeps {
-		if p < len(args) && !pool.IsTx(args[p].Type()) {
+		if p < len(args) {
 			u.leave(i.Pos(), u.carried(args[p]), func(what string) string {
 				return what + " is passed to " + obj.Name() + ", which keeps it: " + until(what)
 			})

@@ -40,17 +40,11 @@ func add[E comparable](list *[]E, e E) bool {
 // object returns the declared function behind a call's target: of an instance its generic
 // function, of a wrapper the method.
 func object(f *ssa.Function) *types.Func {
-	if f == nil {
+	obj, ok := f.Object().(*types.Func)
+	if !ok {
 		return nil
 	}
-	if origin := f.Origin(); origin != nil {
-		f = origin
-	}
-	obj, _ := f.Object().(*types.Func)
-	if obj != nil {
-		obj = obj.Origin()
-	}
-	return obj
+	return obj.Origin()
 }
 
 // summary returns what is known of a function; of an unknown one, that it does nothing.

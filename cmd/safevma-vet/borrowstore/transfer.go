@@ -71,9 +71,9 @@ func (u *unit) derive(v ssa.Value) mark {
 	}
 	switch v := v.(type) {
 	case *ssa.FieldAddr:
-		return u.within(v.X)
+		return u.mark(v.X)
 	case *ssa.IndexAddr:
-		return u.within(v.X)
+		return u.mark(v.X)
 	case *ssa.UnOp:
 		if v.Op == token.MUL {
 			return as(v.Type(), u.mark(v.X).all()|u.held(v.X))
@@ -102,16 +102,6 @@ func (u *unit) derive(v ssa.Value) mark {
 		return u.closure(v)
 	}
 	return mark{}
-}
-
-// within is an address inside of what x points to: of borrowed memory it is borrowed, of
-// memory that holds borrowed pointers only what is loaded from it is.
-func (u *unit) within(x ssa.Value) mark {
-	m := u.mark(x)
-	if direct(x.Type()) {
-		return m
-	}
-	return mark{in: m.all()}
 }
 
 // view: what an interface holds is known when it is taken out.

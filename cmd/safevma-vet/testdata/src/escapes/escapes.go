@@ -66,6 +66,7 @@ func (s *store) keeps(r pmem.Ref[node], b pmem.Ref[pmem.Bytes], c chan *node) er
 func (s *store) keepsCopies(r pmem.Ref[node], c chan node) error {
 	var kept node
 	var ref pmem.Ref[node]
+	var count *int64
 	err := s.pool.View(ctx, func(tx *pmem.Tx) error {
 		var best *node
 		var all []*node
@@ -89,10 +90,15 @@ func (s *store) keepsCopies(r pmem.Ref[node], c chan node) error {
 			return err
 		}
 		kept, ref = *n, n.Next
+		made := newLookup(n)
+		count = &made.count
+		put := func(to *lookup, n *node) { to.n = n }
+		var local lookup
+		put(&local, n)
 		c <- *best
 		return nil
 	})
-	fmt.Println(kept, ref)
+	fmt.Println(kept, ref, count)
 	return err
 }
 
@@ -121,7 +127,12 @@ func read[R any](p *pmem.Pool, fn func(tx *pmem.Tx) (R, error)) (out R, err erro
 	return
 }
 
-type lookup struct{ n *node }
+type lookup struct {
+	n     *node
+	count int64
+}
+
+func newLookup(n *node) *lookup { return &lookup{n: n} }
 
 func returns(p *pmem.Pool, r pmem.Ref[node]) {
 	_, _ = read(p, func(tx *pmem.Tx) (*node, error) {
@@ -129,7 +140,7 @@ func returns(p *pmem.Pool, r pmem.Ref[node]) {
 	})
 	_, _ = read(p, func(tx *pmem.Tx) (lookup, error) {
 		n, err := pmem.Borrow(tx, r)
-		return lookup{n}, err // want `borrowed memory is returned from its transaction`
+		return lookup{n: n}, err // want `borrowed memory is returned from its transaction`
 	})
 	_, _ = read(p, func(tx *pmem.Tx) (node, error) {
 		n, err := pmem.Borrow(tx, r)

@@ -56,6 +56,17 @@ func (s *store) goroutines(r pmem.Ref[uint64]) error {
 	})
 }
 
+func (s *store) begin(tx *pmem.Tx) {
+	s.tx = tx // want `the transaction is kept behind a parameter`
+}
+
+func (s *store) begins() error {
+	return s.pool.Update(ctx, func(tx *pmem.Tx) error {
+		s.begin(tx)
+		return nil
+	})
+}
+
 func (s *store) within(r pmem.Ref[uint64]) error {
 	return s.pool.Update(ctx, func(tx *pmem.Tx) error {
 		v := view{tx, r}

@@ -31,3 +31,15 @@ func (c *Clock) Time() int64 { return c.ticks }
 type Pair[T any] struct{ A, B T }
 
 func (p *Pair[T]) Swap() { p.A, p.B = p.B, p.A } // want Swap:`stores \[0\]`
+
+// List moves what is behind it.
+type List struct{ head *item }
+
+type item struct {
+	next *item
+	text []byte
+}
+
+func (l *List) Drop() { l.head = l.head.next }
+
+func (l *List) Put(b []byte) { l.head = &item{text: b} } // want Put:`keeps \[1\]`
