@@ -15,7 +15,7 @@ import (
 //	 8  u64 reference to the descriptor, an object of type 2
 //	16  u32 bytes of an object, u32 reserved: 0
 //	..  reserved: 0
-//	60  u32 CRC32C of the number of the entry (u32) and all before it
+//	60  u32 checksum of the number of the entry (u32) and all before it
 type typeEntry struct {
 	hash, ref uint64
 	size      uint32
@@ -28,7 +28,7 @@ func (e typeEntry) encode(i int) []byte {
 	le.PutUint64(b, e.hash)
 	le.PutUint64(b[8:], e.ref)
 	le.PutUint32(b[16:], e.size)
-	le.PutUint32(b[60:], updateCRC(checksum(le.AppendUint32(nil, uint32(i))), b[:60]))
+	le.PutUint32(b[60:], entryChecksum(i, b[:60]))
 	return b
 }
 
@@ -38,7 +38,7 @@ func decodeTypeEntry(i int, b []byte) (e typeEntry, ok bool, err error) {
 		return e, false, nil
 	}
 	e = typeEntry{le.Uint64(b), le.Uint64(b[8:]), le.Uint32(b[16:])}
-	if le.Uint32(b[60:]) != updateCRC(checksum(le.AppendUint32(nil, uint32(i))), b[:60]) {
+	if le.Uint32(b[60:]) != entryChecksum(i, b[:60]) {
 		return e, false, damaged(typePlace(i), "the CRC of entry %d of the table of types is wrong", i)
 	}
 	return e, true, nil
@@ -178,18 +178,14 @@ func unchanged(tx *Tx, all []typeEntry, l *layout) error {
 }
 
 // descriptorText reads the descriptor of a type.
-func descriptorText(tx *Tx, e typeEntry) (text []byte, err error) {
-	check := func(h header) error {
-		if h.typ != typeDescriptor {
-			return fmt.Errorf("%w: the object has type %d, a descriptor is type %d", ErrType, h.typ, typeDescriptor)
-		}
-		text = make([]byte, h.size)
-		return nil
-	}
-	if err := tx.get(e.ref, check, 0, nil); err != nil {
+func descriptorText(tx *Tx, e typeEntry) ([]byte, error) {
+	w := want{typ: typeDescriptor, purpose: "descriptors"}
+	h, err := tx.headerOf(e.ref, &w)
+	if err != nil {
 		return nil, err
 	}
-	return text, tx.get(e.ref, func(header) error { return nil }, 0, text)
+	text := make([]byte, h.size)
+	return text, tx.get(e.ref, &w, 0, text)
 }
 
 // putEntry changes an entry of a table.
@@ -208,9 +204,15 @@ func (tx *Tx) getEntry(off int64, b []byte) error {
 		copy(b, tx.record[e.at:])
 		return nil
 	}
-	return tx.read(tx.p.stripes.of(off), func() error {
-		v, err := tx.view(off, int64(len(b)))
-		copy(b, v)
+	stripe := tx.p.stripes.of(off)
+	version, err := tx.begin(stripe)
+	if err != nil {
 		return err
-	})
+	}
+	v, err := tx.view(off, int64(len(b)))
+	copy(b, v)
+	if !tx.done(stripe, version) {
+		return tx.conflicted()
+	}
+	return err
 }
