@@ -18,7 +18,7 @@ var (
 	good container.Map[key, uint64, string]
 	bad  container.Map[key, []byte, string] // want `\[\]byte can't live in a pool: it is a slice`
 	odd  container.Map[string, key, string] // want `string can't live in a pool: it is a string`
-	text container.Log[string]              // want `string can.t live in a pool: it is a string`
+	text container.Log[[]string]            // want `\[\]string can.t live in a pool: it is a slice`
 	keys container.Log[key]
 )
 
