@@ -57,7 +57,8 @@ func (s *store) goroutines(r pmem.Ref[uint64]) error {
 }
 
 func (s *store) begin(tx *pmem.Tx) {
-	s.tx = tx // want `the transaction is kept behind a parameter`
+	s.tx = tx    // want `the transaction is kept behind a parameter`
+	current = tx // want `the transaction is kept in a global variable`
 }
 
 func (s *store) begins() error {
