@@ -23,7 +23,7 @@ func tight(path string, t types.Type) (string, bool) {
 			return inner, false
 		}
 		one := ranges(u.Elem(), 0)
-		return path, u.Len() == 1 || solid(one, sizes.Sizeof(u.Elem())) || int64(len(one))*u.Len() <= mostRanges
+		return path, solid(one, sizes.Sizeof(u.Elem())) || int64(len(one))*u.Len() <= mostRanges
 	case *types.Struct:
 		for f := range u.Fields() {
 			if inner, ok := tight(join(path, f.Name()), f.Type()); !ok {

@@ -135,9 +135,6 @@ func (f *finder) instances(visit func(*ast.Ident, types.Type)) {
 }
 
 func (f *finder) wanted(obj types.Object) []int {
-	if fn, ok := obj.(*types.Func); ok {
-		obj = fn.Origin()
-	}
 	switch {
 	case obj == nil || obj.Pkg() == nil:
 		return nil
@@ -183,12 +180,9 @@ func order(u use) int {
 	return 0
 }
 
-// walk visits the type parameters that values of type t are made of. A reference is one
-// word, whatever it refers to.
+// walk visits the type parameters that values of type t are made of. In a reference, which
+// is one word, there are none.
 func walk(t types.Type, visit func(*types.TypeParam)) {
-	if pool.Type(t, "Ref") {
-		return
-	}
 	switch t := types.Unalias(t).(type) {
 	case *types.TypeParam:
 		visit(t)
