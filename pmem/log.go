@@ -92,7 +92,7 @@ type record struct {
 }
 
 // read reads the chain that begins at a place. R4: it counts only if this generation wrote it.
-// What is no record has no sequence.
+// What is no record has no sequence; one that is torn has that of its header.
 func (l *logReader) read(at int64) (r record, err error) {
 	crc, from := uint32(0), at
 	for i := 0; at-from < l.g.log; i++ {
@@ -102,10 +102,10 @@ func (l *logReader) read(at int64) (r record, err error) {
 		}
 		n, more := int64(le.Uint32(h[4:])), le.Uint16(h[34:]) == partMore
 		if le.Uint64(h[8:]) != l.generation {
-			return record{torn: i > 0}, nil
+			return record{torn: i > 0, sequence: r.sequence}, nil
 		}
 		if n < headerSize || n%word != 0 || n > l.g.room(at) || int(le.Uint16(h[32:])) != i || more && n != l.g.room(at) {
-			return record{torn: true}, nil
+			return record{torn: true, sequence: le.Uint64(h[16:])}, nil
 		}
 		r.sequence, r.durable = le.Uint64(h[16:]), le.Uint64(h[24:])
 		body := make([]byte, n-headerSize)
@@ -117,11 +117,11 @@ func (l *logReader) read(at int64) (r record, err error) {
 		at += n
 		if !more {
 			if crc != le.Uint32(h[:]) {
-				return record{torn: true}, nil
+				return record{torn: true, sequence: r.sequence}, nil
 			}
 			r.length = roundUp(at, line) - from
 			return r, nil
 		}
 	}
-	return record{torn: true}, nil
+	return record{torn: true, sequence: r.sequence}, nil
 }

@@ -25,8 +25,8 @@ func liveLog(m *medium.Medium, s *superblock, g *geometry) (all []record, tail, 
 		if err != nil {
 			return nil, tail, head, false, err
 		}
-		if r.sequence != head.sequence+1 || head.at+r.length-tail.at > g.log {
-			torn = r.torn
+		if r.torn || r.sequence != head.sequence+1 || head.at+r.length-tail.at > g.log {
+			torn = r.torn && r.sequence == head.sequence+1 // else it is what the last round left
 			break
 		}
 		all = append(all, r)
@@ -91,11 +91,11 @@ func (p *Pool) recover(other int64) error {
 }
 
 // validateBody reports a record that is valid and says what can't be done. Nothing of it is.
-func (p *Pool) validateBody(r record) error {
+func (g *geometry) validateBody(r record) error {
 	for body := r.body; len(body) > 0; {
 		one, rest, err := nextRun(body)
 		if err == nil {
-			err = p.validate(one)
+			err = g.validate(one)
 		}
 		if err != nil {
 			return errors.Join(damaged(logOffset, "the record of sequence %d", r.sequence), err)
