@@ -27,6 +27,8 @@ var floors = [][]string{
 	{"audit/manifest", "pmem/workload", "lab"},
 	{"audit"},
 	{"internal/term"},
+	{"cmd/safevma-vet/pool"},
+	{"cmd/safevma-vet/"},
 	{"cmd/", "examples/"},
 }
 
