@@ -14,6 +14,7 @@
 static MDB_env *env;
 static MDB_dbi dbi;
 static long writers, ops;
+static uint64_t *latency; /* of each operation, ns */
 
 static void check(int rc, const char *what)
 {
@@ -36,9 +37,26 @@ static void put(uint64_t key, uint64_t value)
 /* write_share puts every key of one writer: i, i + writers, ... */
 static void *write_share(void *first)
 {
-	for (long i = (long)(intptr_t)first; i < ops; i += writers)
+	for (long i = (long)(intptr_t)first; i < ops; i += writers) {
+		uint64_t start = clock_ns(CLOCK_MONOTONIC);
 		put(mix(i), i);
+		latency[i] = clock_ns(CLOCK_MONOTONIC) - start;
+	}
 	return NULL;
+}
+
+static int ascending(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+	return x < y ? -1 : x > y;
+}
+
+static void print_note(void)
+{
+	qsort(latency, ops, sizeof *latency, ascending);
+	printf("note %d.%d.%d; half of the commits took up to %lu µs, 99 %% up to %lu µs, the slowest %lu µs\n", MDB_VERSION_MAJOR,
+	       MDB_VERSION_MINOR, MDB_VERSION_PATCH, (unsigned long)latency[ops / 2] / 1000, (unsigned long)latency[ops * 99 / 100] / 1000,
+	       (unsigned long)latency[ops - 1] / 1000);
 }
 
 static void open_env(const char *folder, unsigned flags)
@@ -71,16 +89,20 @@ int main(int argc, char **argv)
 	open_env(argv[4], strcmp(argv[1], "writemap") ? 0 : MDB_WRITEMAP);
 
 	pthread_t *threads = calloc(writers, sizeof *threads);
+	latency = calloc(ops, sizeof *latency);
+	if (!threads || !latency)
+		die("calloc", strerror(errno));
 	struct moment took = {0, 0}, start = now();
-	for (long i = 0; threads && i < writers; i++)
+	for (long i = 0; i < writers; i++)
 		check(pthread_create(&threads[i], NULL, write_share, (void *)(intptr_t)i), "thread");
-	for (long i = 0; threads && i < writers; i++)
+	for (long i = 0; i < writers; i++)
 		pthread_join(threads[i], NULL);
 	spent(&took, start);
 	verify();
 	print_measure("commit", ops, took);
-	printf("note version %d.%d.%d\n", MDB_VERSION_MAJOR, MDB_VERSION_MINOR, MDB_VERSION_PATCH);
+	print_note();
 	free(threads);
+	free(latency);
 	mdb_env_close(env);
 	return 0;
 }

@@ -138,6 +138,6 @@ int main(int argc, char **argv)
 	else
 		die(argv[1], "no such work");
 	pmemobj_close(pool);
-	printf("note version %s; pool of %u MiB, its pages touched beforehand\n", VERSION, POOL_SIZE >> 20);
+	printf("note %s; pool of %u MiB, its pages touched beforehand\n", VERSION, POOL_SIZE >> 20);
 	return 0;
 }

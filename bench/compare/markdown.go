@@ -40,9 +40,9 @@ func (r Result) line(k, i int, w Work) string {
 	}
 	cpu, wall := o.times(w.Measure, CPU), o.times(w.Measure, Wall)
 	text := fmt.Sprintf("| %s | %s | %s | %s ", title, c.Name, number(cpu.median, r.Unit), number(wall.median, r.Unit))
-	ratio, ok := o.ratio(w.Measure, r.Clock, r.Outcomes[k][0])
+	ratio, ok := o.ratio(w, r.Clock, r.Outcomes[k][0])
 	switch {
-	case i == 0:
+	case i == 0 && w.Against == "":
 		return text + "| 1 | | |\n"
 	case !ok:
 		return text + fmt.Sprintf("| | %s | |\n", goalText(c.Goals[w.Measure]))

@@ -17,15 +17,14 @@ func outcome(walls ...time.Duration) (o Outcome) {
 	return o
 }
 
-// The ratio is the median of the ratios of the rounds, not the quotient of medians: here a
-// loaded machine made the second round slower for both.
+// The ratio is the median of the ratios of the rounds, not the quotient of medians.
 func TestRatioIsWithinARound(t *testing.T) {
-	ours, peer := outcome(10, 100, 20), outcome(20, 300, 40)
-	got, ok := peer.ratio("m", Wall, ours)
-	if !ok || got != (spread{2, 2, 3}) {
+	ours, peer := outcome(10, 30, 20), outcome(30, 60, 20)
+	got, ok := peer.ratio(Work{Measure: "m"}, Wall, ours)
+	if !ok || got != (spread{2, 1, 3}) {
 		t.Errorf("%v, %v", got, ok)
 	}
-	if _, ok := peer.ratio("other", Wall, ours); ok {
+	if _, ok := peer.ratio(Work{Measure: "other"}, Wall, ours); ok {
 		t.Error("a ratio of nothing")
 	}
 }
@@ -45,7 +44,7 @@ func TestGoalsAreJudged(t *testing.T) {
 	goal := map[string]float64{"m": 3}
 	r := Result{
 		Table: Table{Title: "T", About: "A", Clock: Wall, Unit: time.Nanosecond, Match: []Match{{
-			Works: []Work{{"m", "work"}}, Contenders: []Contender{{Name: "ours"}, {Name: "near", Goals: goal}, {Name: "far", Goals: goal}},
+			Works: []Work{{Measure: "m", Title: "work"}}, Contenders: []Contender{{Name: "ours"}, {Name: "near", Goals: goal}, {Name: "far", Goals: goal}},
 		}}},
 		Outcomes: [][]Outcome{{outcome(10), outcome(20), outcome(40)}},
 	}
@@ -55,6 +54,24 @@ func TestGoalsAreJudged(t *testing.T) {
 		"|  | far | 1.0 | 4.0 | 4.00 (4.00 to 4.00) | ≥ 3 | met |", "Conditions.\n",
 	} {
 		if !strings.Contains(text, want) {
+			t.Errorf("%q is not in\n%s", want, text)
+		}
+	}
+}
+
+// A measure may be compared with another one of the same contender.
+func TestMeasuresOfOneContender(t *testing.T) {
+	o := outcome(22)
+	o.Rounds[0]["off"] = measure.Measure{Name: "off", Ops: 10, Wall: 20, CPU: 10}
+	r := Result{
+		Table: Table{Clock: Wall, Unit: time.Nanosecond, Match: []Match{{
+			Works:      []Work{{Measure: "off", Title: "off"}, {Measure: "m", Title: "on", Against: "off"}},
+			Contenders: []Contender{{Name: "ours", Goals: map[string]float64{"m": -1.05}}},
+		}}},
+		Outcomes: [][]Outcome{{o}},
+	}
+	for _, want := range []string{"| off | ours | 1.0 | 2.0 | 1 | | |", "| on | ours | 1.0 | 2.2 | 1.10 (1.10 to 1.10) | ≤ 1.05 | **missed** |"} {
+		if text := r.Markdown(""); !strings.Contains(text, want) {
 			t.Errorf("%q is not in\n%s", want, text)
 		}
 	}

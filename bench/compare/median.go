@@ -1,6 +1,7 @@
 package compare
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/safevma/safevma/bench/measure"
@@ -41,13 +42,14 @@ func (o Outcome) times(name string, c Clock) spread {
 	return spreadOf(values)
 }
 
-// ratio is how many times longer an operation took than that of another contender in the
+// ratio is how many times longer an operation took than that of the first contender in the
 // same round. Nothing, where one of the two has nothing.
-func (o Outcome) ratio(name string, c Clock, first Outcome) (spread, bool) {
+func (o Outcome) ratio(w Work, c Clock, first Outcome) (spread, bool) {
+	against := cmp.Or(w.Against, w.Measure)
 	var values []float64
 	for i := range min(len(o.Rounds), len(first.Rounds)) {
-		mine, ok := o.Rounds[i][name]
-		its, too := first.Rounds[i][name]
+		mine, ok := o.Rounds[i][w.Measure]
+		its, too := first.Rounds[i][against]
 		if ok && too {
 			values = append(values, perOp(mine, c)/perOp(its, c))
 		}

@@ -41,8 +41,9 @@ type Match struct {
 	Contenders []Contender
 }
 
-// Work is one kind of operation, by the name of its measure.
-type Work struct{ Measure, Title string }
+// Work is one kind of operation, by the name of its measure. It is compared with the same
+// measure of the first contender, or with another one where Against says so.
+type Work struct{ Measure, Title, Against string }
 
 // Contender is a program. It is called as PROGRAM WORK N OPS FOLDER and prints lines as
 // package measure has them.

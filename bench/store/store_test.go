@@ -3,6 +3,7 @@ package store
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
 // forgetful is a store that says that it has all, and loses one pair.
@@ -26,7 +27,7 @@ func TestLossIsFound(t *testing.T) {
 			s, err := open(folder, writers)
 			return forgetful{s, &lost}, err
 		}
-		if _, err := Commits(broken, t.TempDir(), 1, 60); err == nil || !strings.Contains(err.Error(), "59 keys") {
+		if _, _, err := Commits(broken, t.TempDir(), 1, 60); err == nil || !strings.Contains(err.Error(), "59 keys") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -34,7 +35,7 @@ func TestLossIsFound(t *testing.T) {
 
 func TestEachWriterHasItsShare(t *testing.T) {
 	got := make([][]int, 3)
-	m, err := Run("x", 3, 10, func(w, i int) error {
+	m, _, err := Run("x", 3, 10, func(w, i int) error {
 		got[w] = append(got[w], i)
 		return nil
 	})
@@ -50,5 +51,16 @@ func TestEachWriterHasItsShare(t *testing.T) {
 	}
 	if len(got[0])+len(got[1])+len(got[2]) != 10 {
 		t.Error(got)
+	}
+}
+
+func TestLatencies(t *testing.T) {
+	took := make([]time.Duration, 200)
+	for i := range took {
+		took[i] = time.Duration(200-i) * time.Microsecond
+	}
+	want := "half of the commits took up to 101 µs, 99 % up to 199 µs, the slowest 200 µs"
+	if got := latencies(took); got != want {
+		t.Errorf("%s\nwant %s", got, want)
 	}
 }
