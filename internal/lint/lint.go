@@ -22,9 +22,9 @@ const module = "github.com/safevma/safevma/"
 var floors = [][]string{
 	{"internal/sys", "guarantee", "lab/machine", "pmem/medium/internal/line"},
 	{"kernel/process", "pmem/medium", "pmem/crash/state", "lab/debian", "lab/image", "lab/wire"},
-	{"kernel/", "pmem/crash", "lab/guest", "lab/vm"},
-	{"rules", "pmem/model", "pmem/crash/", "lab/feature"},
-	{"audit/manifest", "lab"},
+	{"kernel/", "pmem", "pmem/crash", "lab/guest", "lab/vm"},
+	{"rules", "pmem/fsck", "pmem/model", "pmem/crash/", "lab/feature"},
+	{"audit/manifest", "pmem/workload", "lab"},
 	{"audit"},
 	{"internal/term"},
 	{"cmd/"},

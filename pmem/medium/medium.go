@@ -1,11 +1,13 @@
 package medium
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"sync/atomic"
 	"syscall"
 
+	"github.com/safevma/safevma/internal/sys"
 	"github.com/safevma/safevma/pmem/medium/internal/line"
 )
 
@@ -143,6 +145,19 @@ func (m *Medium) Extend(size int64) error {
 	}
 	m.size.Store(size)
 	return nil
+}
+
+// Allocate makes sure that stores to a range do not lack space, and leaves its bytes alone. A full
+// device is ENOSPC here. It is for a medium that was opened sparse.
+func (m *Medium) Allocate(off, n int64) error {
+	if err := m.ready("allocate", off, n); err != nil || m.file == nil || n == 0 {
+		return err
+	}
+	err := sys.Fallocate(m.file, off, n)
+	if errors.Is(err, syscall.EOPNOTSUPP) { // there, the device may be full at any store
+		return nil
+	}
+	return fail("allocate", off, n, os.NewSyscallError("fallocate", err))
 }
 
 // Link gives a created file its name. It survives a failure only after

@@ -1,0 +1,104 @@
+package pmem
+
+import (
+	"sync/atomic"
+
+	"github.com/safevma/safevma/pmem/medium"
+)
+
+const stripeCount = 1 << 14
+
+// stripes are versioned locks, each for the objects of many offsets: the sequence of the last
+// transaction that changed one, shifted left, and in the lowest bit whether a committer holds it.
+// They are volatile. A reader copies between two looks at the version (a seqlock). In a program
+// built with -race it takes a lock besides, since the race detector does not know seqlocks.
+type stripes struct {
+	words []atomic.Uint64
+	m     *medium.Medium
+	races []*medium.Mutex // with -race only
+}
+
+const stripeHeld = 1
+
+func (s *stripes) init(m *medium.Medium) {
+	s.words, s.m = make([]atomic.Uint64, stripeCount), m
+	if raceEnabled {
+		for range stripeCount {
+			s.races = append(s.races, m.NewMutex())
+		}
+	}
+}
+
+// of returns the stripe of an object.
+func (s *stripes) of(off int64) uint32 {
+	return uint32(uint64(off/leastSlot*4+off/16%4)*0x9e3779b97f4a7c15>>(64-14)) % stripeCount
+}
+
+// await returns the version of a stripe that nobody holds.
+func (s *stripes) await(i uint32) uint64 {
+	v := s.words[i].Load()
+	if v&stripeHeld != 0 {
+		s.m.Await(func() bool { v = s.words[i].Load(); return v&stripeHeld == 0 })
+	}
+	return v
+}
+
+// lock takes a stripe, and returns its version.
+func (s *stripes) lock(i uint32) uint64 {
+	for {
+		v := s.await(i)
+		if s.words[i].CompareAndSwap(v, v|stripeHeld) {
+			if raceEnabled {
+				s.races[i].Lock()
+			}
+			return v
+		}
+	}
+}
+
+// unlock releases a stripe, with the version that it has from now on.
+func (s *stripes) unlock(i uint32, version uint64) {
+	if raceEnabled {
+		s.races[i].Unlock()
+	}
+	s.words[i].Store(version)
+}
+
+// read runs a copy. In a program built with -race it holds the stripe.
+func (s *stripes) beginRead(i uint32) {
+	if raceEnabled {
+		s.races[i].Lock()
+	}
+}
+
+func (s *stripes) endRead(i uint32) {
+	if raceEnabled {
+		s.races[i].Unlock()
+	}
+}
+
+// gate lets a transaction that met conflicts again and again run alone: no other one commits
+// that begins to after it asked.
+type gate struct {
+	wanted atomic.Int32
+	lock   *medium.Mutex
+}
+
+func (g *gate) enter() {
+	g.wanted.Add(1)
+	g.lock.Lock()
+}
+
+func (g *gate) leave() {
+	g.lock.Unlock()
+	g.wanted.Add(-1)
+}
+
+// pass waits until nobody runs alone.
+func (g *gate) pass() {
+	if g.wanted.Load() > 0 {
+		g.lock.Lock()
+		//lint:ignore SA2001 it only waits
+		g.lock.Unlock()
+	}
+}
