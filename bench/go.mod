@@ -7,6 +7,7 @@ replace github.com/safevma/safevma => ..
 require (
 	github.com/cockroachdb/pebble/v2 v2.1.7
 	github.com/dgraph-io/badger/v4 v4.9.6
+	github.com/google/pprof v0.0.0-20261105003125-4bf881d7fb0b
 	github.com/safevma/safevma v0.0.0-00010101000000-000000000000
 	go.etcd.io/bbolt v1.5.0
 )

@@ -91,11 +91,15 @@ func (r Result) notes() string {
 	}
 	for k, m := range r.Match {
 		for i, c := range m.Contenders {
+			name := c.Name
+			if len(r.Match) > 1 {
+				name += ", " + m.Works[0].Title
+			}
 			for _, note := range r.Outcomes[k][i].Notes {
-				add(fmt.Sprintf("- %s: %s", c.Name, note))
+				add(fmt.Sprintf("- %s: %s", name, note))
 			}
 			if why := r.Outcomes[k][i].Lacking; why != "" {
-				add(fmt.Sprintf("- **Not run: %s**: %s", c.Name, why))
+				add(fmt.Sprintf("- **Not run: %s**: %s", name, why))
 			}
 		}
 	}

@@ -13,10 +13,10 @@ const logSize = 1 << 20
 
 // Floor measures what one commit costs at least: a record of size bytes appended to a log,
 // durable on return, and nothing else.
-func Floor(folder string, size, ops int, o medium.Options) (measure.Measure, error) {
+func Floor(folder, name string, size, ops int, o medium.Options) (Result, error) {
 	m, err := written(filepath.Join(folder, "floor"), o)
 	if err != nil {
-		return measure.Measure{}, err
+		return Result{}, err
 	}
 	var clock measure.Clock
 	record := make([]byte, size)
@@ -25,11 +25,11 @@ func Floor(folder string, size, ops int, o medium.Options) (measure.Measure, err
 		record[0]++
 		off := i * size % (logSize - size) &^ (medium.Word - 1)
 		if err := m.Write(int64(off), record, medium.Log); err != nil {
-			return measure.Measure{}, errors.Join(err, m.Close())
+			return Result{}, errors.Join(err, m.Close())
 		}
 	}
 	clock.Stop()
-	return clock.Measure("commit", ops), m.Close()
+	return Result{Measures: []measure.Measure{clock.Measure(name, ops)}, Notes: []string{instructions(m.Info())}}, m.Close()
 }
 
 // written is a file all of which was written, and not only allocated.
