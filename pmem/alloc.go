@@ -53,36 +53,34 @@ func (tx *Tx) allocDirect(r reservation, h header, data []byte) {
 }
 
 // free frees an object.
-func (tx *Tx) free(ref uint64, check func(header) error) error {
+func (tx *Tx) free(ref uint64, w *want) error {
 	off, incarnation, err := split(ref)
 	if err != nil {
 		return err
 	}
-	at, err := tx.locate(off)
 	if e := tx.find(off); e != nil {
-		return tx.freeEdited(e, incarnation, check)
+		return tx.freeEdited(e, incarnation, w)
 	}
-	if err != nil {
+	var o object
+	if err := tx.open(&o, off, incarnation, w); err != nil {
 		return err
 	}
-	var h header
-	err = tx.readObject(at, incarnation, func(found header, _ []byte) error { h = found; return check(found) })
-	if err != nil {
+	if err := tx.close(&o, nil); err != nil {
 		return err
 	}
-	if err := tx.freeRuns(at, h); err != nil {
+	if err := tx.freeRuns(o.place, o.header); err != nil {
 		return err
 	}
-	tx.edit(edit{off: off, kind: editFree, header: h})
+	tx.edit(edit{off: off, kind: editFree, header: o.header})
 	return nil
 }
 
 // freeEdited frees what the transaction has changed, or made.
-func (tx *Tx) freeEdited(e *edit, incarnation uint16, check func(header) error) error {
+func (tx *Tx) freeEdited(e *edit, incarnation uint16, w *want) error {
 	if err := e.refersTo(incarnation); err != nil {
 		return err
 	}
-	if err := check(e.header); err != nil {
+	if err := w.holds(e.header); err != nil {
 		return err
 	}
 	if r := tx.reservationOf(e.off); r != nil {
@@ -157,40 +155,4 @@ func (tx *Tx) freeSpans(after []*span) {
 	for _, s := range after {
 		tx.record = appendRun(tx.record, tx.p.entryOffset(s.index), s.encode(s.index))
 	}
-}
-
-// borrow lends the bytes of an immutable object.
-func (tx *Tx) borrow(ref uint64, check func(header) error) (lent []byte, err error) {
-	off, incarnation, err := split(ref)
-	if err != nil {
-		return nil, err
-	}
-	if e := tx.find(off); e != nil {
-		return nil, fmt.Errorf("%w: the object was made in this transaction: it can be borrowed when that is committed", ErrImmutable)
-	}
-	at, err := tx.locate(off)
-	if err != nil {
-		return nil, err
-	}
-	if !tx.loan {
-		tx.p.heap.beginLoan(tx)
-	}
-	err = tx.readObject(at, incarnation, func(h header, head []byte) error {
-		if h.flags&flagImmutable == 0 {
-			return fmt.Errorf("%w: an object that may change can't be borrowed: Get a copy", ErrImmutable)
-		}
-		if err := check(h); err != nil {
-			return err
-		}
-		if lent, err = tx.view(off+bytesOffset(int64(h.size)), int64(h.size)); err != nil {
-			return err
-		}
-		for i := range blocksOf(int64(h.size)) {
-			if checksum(block(lent, i)) != le.Uint32(head[objectHeader+4*i:]) {
-				return damaged(off, "the CRC of block %d of an object is wrong", i)
-			}
-		}
-		return nil
-	})
-	return lent, err
 }

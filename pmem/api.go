@@ -1,9 +1,6 @@
 package pmem
 
-import (
-	"fmt"
-	"reflect"
-)
+import "reflect"
 
 // typed is what a transaction knows of a type in its pool.
 type typed struct {
@@ -24,14 +21,6 @@ func (tx *Tx) typeFor(t reflect.Type) (typed, error) {
 	return k, err
 }
 
-// is holds the header of an object against a type.
-func (k *typed) is(h header) error {
-	if h.typ != k.id || int64(h.size) != k.size {
-		return fmt.Errorf("%w: the object has type %d and %d bytes, %s is type %d and has %d", ErrType, h.typ, h.size, k.name, k.id, k.size)
-	}
-	return nil
-}
-
 // Get returns a copy of an object. It is one that was there as a whole, with the changes of
 // this transaction, and its CRCs are right.
 func Get[T any](tx *Tx, r Ref[T]) (v T, err error) {
@@ -42,7 +31,8 @@ func Get[T any](tx *Tx, r Ref[T]) (v T, err error) {
 	if err != nil {
 		return v, err
 	}
-	if err := tx.get(r.word, k.is, 0, bytesOf(&v)); err != nil {
+	w := k.want()
+	if err := tx.get(r.word, &w, 0, bytesOf(&v)); err != nil {
 		var none T
 		return none, err
 	}
@@ -51,22 +41,15 @@ func Get[T any](tx *Tx, r Ref[T]) (v T, err error) {
 
 // Set changes an object when the transaction commits. Until then this transaction alone sees it.
 func Set[T any](tx *Tx, r Ref[T], v T) error {
-	if err := tx.usable(); err != nil {
+	if err := tx.writable(); err != nil {
 		return err
 	}
 	k, err := tx.typeFor(reflect.TypeFor[T]())
 	if err != nil {
 		return err
 	}
-	return tx.set(r.word, k.mutable, 0, tx.plain(k.layout, bytesOf(&v)))
-}
-
-// mutable is is, for what is about to change.
-func (k *typed) mutable(h header) error {
-	if h.flags&flagImmutable != 0 {
-		return fmt.Errorf("%w: an object of type %s", ErrImmutable, k.name)
-	}
-	return k.is(h)
+	w := k.want()
+	return tx.set(r.word, &w, 0, tx.plain(k.layout, bytesOf(&v)))
 }
 
 // plain returns the bytes of a value with zeros where there is padding, which may be anything.
@@ -121,20 +104,23 @@ func Free[T any](tx *Tx, r Ref[T]) error {
 	if err := tx.writable(); err != nil {
 		return err
 	}
-	check, err := tx.checkFor(reflect.TypeFor[T]())
+	w, err := tx.wantFor(reflect.TypeFor[T]())
 	if err != nil {
 		return err
 	}
-	return tx.free(r.word, check)
+	return tx.free(r.word, &w)
 }
 
-// checkFor returns what holds an object against a type, which may be [Bytes].
-func (tx *Tx) checkFor(t reflect.Type) (func(header) error, error) {
+// wantFor returns what is expected of an object of a type, which may be [Bytes].
+func (tx *Tx) wantFor(t reflect.Type) (want, error) {
 	if t == bytesType {
-		return isBytes, nil
+		return wantBytes(), nil
 	}
 	k, err := tx.typeFor(t)
-	return k.is, err
+	if err != nil {
+		return want{}, err
+	}
+	return k.want(), nil
 }
 
 // Borrow lends an object that was declared immutable, without a copy. It is valid until the function
@@ -147,7 +133,9 @@ func Borrow[T any](tx *Tx, r Ref[T]) (*T, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := tx.borrow(r.word, k.is)
+	w := k.want()
+	w.lend = true
+	b, err := tx.borrow(r.word, &w)
 	if err != nil {
 		return nil, err
 	}

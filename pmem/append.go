@@ -127,12 +127,13 @@ func (p *Pool) write(all []*committer) error {
 	return nil
 }
 
+var zeros [line]byte
+
 // writeParts writes p.parts, each at a line of its own, from a position on.
 func (p *Pool) writeParts(at int64) error {
 	if len(p.parts) == 1 && p.contiguous(p.parts[0]) {
 		return p.m.Write(p.logPlace(at), p.parts[0].whole(), medium.Log)
 	}
-	var zeros [line]byte
 	from := at
 	p.pieces = p.pieces[:0]
 	for i, part := range p.parts {

@@ -9,6 +9,9 @@ import (
 	"github.com/safevma/safevma/pmem/medium"
 )
 
+// objects that the benchmarks change, at random.
+const objects = 1 << 10
+
 type line64 [8]uint64
 
 // benchPool makes a pool in memory whose stores are flushed and fenced.
@@ -31,7 +34,7 @@ func BenchmarkSet(b *testing.B) {
 		b.Run(strconv.Itoa(n)+"x64", func(b *testing.B) {
 			p := benchPool(b, 64<<20)
 			var refs []Ref[line64]
-			for range 1 << 16 {
+			for range objects {
 				if err := p.Update(ctx, func(tx *Tx) error {
 					r, err := Alloc(tx, line64{})
 					refs = append(refs, r)
@@ -45,7 +48,7 @@ func BenchmarkSet(b *testing.B) {
 				if err := p.Update(ctx, func(tx *Tx) error {
 					for range n {
 						i = i*1664525 + 1013904223
-						if err := Set(tx, refs[i>>16], line64{uint64(i)}); err != nil {
+						if err := Set(tx, refs[i>>16%objects], line64{uint64(i)}); err != nil {
 							return err
 						}
 					}

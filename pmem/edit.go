@@ -69,14 +69,15 @@ func (tx *Tx) edit(e edit) *edit {
 
 // sealSmall computes the CRCs of an object in the record.
 func (tx *Tx) sealSmall(e *edit) {
-	var h [objectHeader]byte
-	e.header.encode(h[:])
-	at, b := e.crcs, tx.record[e.at:][:e.header.size]
+	head := tx.head[:]
+	e.header.encode(head[:])
+	at, b := objectHeader, tx.record[e.at:][:e.header.size]
 	for i := range blocksOf(int64(len(b))) {
-		le.PutUint32(tx.record[at:], checksum(block(b, i)))
+		le.PutUint32(head[at:], checksum(block(b, i)))
 		at += 4
 	}
-	le.PutUint32(tx.record[at:], updateCRC(checksum(h[:]), tx.record[e.crcs:at]))
+	n := copy(tx.record[e.crcs:], head[objectHeader:at])
+	le.PutUint32(tx.record[e.crcs+n:], checksum(head[:at]))
 }
 
 // content returns the bytes of an object as the transaction sees them, where all of them are in
@@ -126,12 +127,8 @@ func (tx *Tx) writeDirect(e *edit) (medium.Extent, error) {
 func (tx *Tx) emitBlocks(e *edit) error {
 	size := int64(e.header.size)
 	start := bytesOffset(size)
-	var old []byte
-	at, err := tx.locate(e.off)
-	if err == nil {
-		err = tx.readObject(at, e.header.incarnation, func(_ header, head []byte) error { old = bytes.Clone(head); return nil })
-	}
-	if err != nil {
+	old := make([]byte, start)
+	if err := tx.fetchHead(e, old); err != nil {
 		return err
 	}
 	now := bytes.Clone(old)
@@ -145,6 +142,17 @@ func (tx *Tx) emitBlocks(e *edit) error {
 	le.PutUint32(now[end:], checksum(now[:end]))
 	tx.emitChanged(e.off, old, now)
 	return nil
+}
+
+// fetchHead copies the header and the CRCs of an object.
+func (tx *Tx) fetchHead(e *edit, head []byte) error {
+	var o object
+	w := want{typ: e.header.typ, sized: true, size: int64(e.header.size)}
+	if err := tx.open(&o, e.off, e.header.incarnation, &w); err != nil {
+		return err
+	}
+	copy(head, o.head)
+	return tx.close(&o, nil)
 }
 
 // emitChanged adds the words to the record in which new bytes differ from old ones.

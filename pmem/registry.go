@@ -178,18 +178,14 @@ func unchanged(tx *Tx, all []typeEntry, l *layout) error {
 }
 
 // descriptorText reads the descriptor of a type.
-func descriptorText(tx *Tx, e typeEntry) (text []byte, err error) {
-	check := func(h header) error {
-		if h.typ != typeDescriptor {
-			return fmt.Errorf("%w: the object has type %d, a descriptor is type %d", ErrType, h.typ, typeDescriptor)
-		}
-		text = make([]byte, h.size)
-		return nil
-	}
-	if err := tx.get(e.ref, check, 0, nil); err != nil {
+func descriptorText(tx *Tx, e typeEntry) ([]byte, error) {
+	w := want{typ: typeDescriptor, purpose: "descriptors"}
+	h, err := tx.headerOf(e.ref, &w)
+	if err != nil {
 		return nil, err
 	}
-	return text, tx.get(e.ref, func(header) error { return nil }, 0, text)
+	text := make([]byte, h.size)
+	return text, tx.get(e.ref, &w, 0, text)
 }
 
 // putEntry changes an entry of a table.
@@ -208,9 +204,15 @@ func (tx *Tx) getEntry(off int64, b []byte) error {
 		copy(b, tx.record[e.at:])
 		return nil
 	}
-	return tx.read(tx.p.stripes.of(off), func() error {
-		v, err := tx.view(off, int64(len(b)))
-		copy(b, v)
+	stripe := tx.p.stripes.of(off)
+	version, err := tx.begin(stripe)
+	if err != nil {
 		return err
-	})
+	}
+	v, err := tx.view(off, int64(len(b)))
+	copy(b, v)
+	if !tx.done(stripe, version) {
+		return tx.conflicted()
+	}
+	return err
 }

@@ -36,11 +36,12 @@ func (s *stripes) of(off int64) uint32 {
 
 // await returns the version of a stripe that nobody holds.
 func (s *stripes) await(i uint32) uint64 {
-	v := s.words[i].Load()
-	if v&stripeHeld != 0 {
-		s.m.Await(func() bool { v = s.words[i].Load(); return v&stripeHeld == 0 })
+	for {
+		if v := s.words[i].Load(); v&stripeHeld == 0 {
+			return v
+		}
+		s.m.Await(func() bool { return s.words[i].Load()&stripeHeld == 0 })
 	}
-	return v
 }
 
 // lock takes a stripe, and returns its version.

@@ -25,6 +25,7 @@ type Tx struct {
 	loan     bool
 	kind     typed // that was used last
 	scratch  []byte
+	head     [objectHeader + 4*mostLogged/blockSize]byte
 	own      committer
 }
 
@@ -100,27 +101,6 @@ func (tx *Tx) writable() error {
 		return ErrReadOnly
 	}
 	return nil
-}
-
-// read has a function copy what belongs to a stripe. What it returns counts only if nobody changed
-// that meanwhile, nor since the transaction began.
-func (tx *Tx) read(stripe uint32, copy func() error) error {
-	s := &tx.p.stripes
-	v := s.await(stripe)
-	if v>>1 > tx.seen && !tx.extend() {
-		return tx.conflicted()
-	}
-	if n := len(tx.reads); n == 0 || tx.reads[n-1] != stripe {
-		tx.reads = append(tx.reads, stripe)
-	}
-	s.beginRead(stripe)
-	err := copy()
-	s.endRead(stripe)
-	orderReads()
-	if s.words[stripe].Load() != v {
-		return tx.conflicted()
-	}
-	return err
 }
 
 func (tx *Tx) conflicted() error {
