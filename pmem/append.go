@@ -2,12 +2,9 @@ package pmem
 
 import (
 	"fmt"
-	"hash/crc32"
 
 	"github.com/safevma/safevma/pmem/medium"
 )
-
-func updateCRC(crc uint32, p []byte) uint32 { return crc32.Update(crc, castagnoli, p) }
 
 // committer hands a record to the appender.
 type committer struct {

@@ -89,7 +89,7 @@ func (h *heap) change(all ...*span) error {
 	for _, s := range all {
 		c.record = appendRun(c.record, h.p.entryOffset(s.index), s.encode(s.index))
 	}
-	c.sum = checksum(c.record[headerSize:])
+	c.sum = updateCRC(0, c.record[headerSize:])
 	if err := h.p.append(c); err != nil {
 		return err
 	}

@@ -24,7 +24,7 @@ func (tx *Tx) commit(ctx context.Context) (taken bool, err error) {
 		return false, err
 	}
 	c := &tx.own
-	*c = committer{record: tx.record, sum: checksum(tx.record[headerSize:]), frees: len(tx.reserved) == 0}
+	*c = committer{record: tx.record, sum: updateCRC(0, tx.record[headerSize:]), frees: len(tx.reserved) == 0}
 	if err := tx.p.append(c); err != nil {
 		return errors.Is(err, ErrOutcomeUnknown), err
 	}

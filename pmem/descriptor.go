@@ -5,7 +5,7 @@ package pmem
 //
 //	 0  u8 class, u8 used: 1; u16 base: no incarnation in it was higher when the class was set
 //	 4  u32 spans of a big object, in its first; number of the span in it, in the others
-//	 8  u32 CRC32C of the number of the span in the pool (u32) and all before it
+//	 8  u32 checksum of the number of the span in the pool (u32) and all before it
 //	12  u32 reserved: 0
 //	..  reserved: 0
 //	128 bitmap of the slots that have an object: u64 words, lowest bit first

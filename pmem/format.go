@@ -3,6 +3,7 @@ package pmem
 import (
 	"encoding/binary"
 	"hash/crc32"
+	"math/bits"
 )
 
 // Places that are the same in every pool, in bytes. All integers are little-endian.
@@ -39,7 +40,23 @@ const FormatVersion = 1
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-func checksum(p []byte) uint32 { return crc32.Checksum(p, castagnoli) }
+// checksum is the CRC32C that stands in a pool beside what it covers: rotated, and with a constant
+// added. What it covers, and it, travel in records, which have a CRC32C as well: and that does not
+// see when bytes and their plain CRC, right behind them, are replaced by others and theirs
+// (docs/rfcs/0003).
+func checksum(p []byte) uint32 { return masked(crc32.Checksum(p, castagnoli)) }
+
+func masked(crc uint32) uint32 { return bits.RotateLeft32(crc, 17) + 0xa282ead8 }
+
+// entryChecksum is that of an entry of a table, which holds at its place alone.
+func entryChecksum(i int, b []byte) uint32 {
+	var number [4]byte
+	le.PutUint32(number[:], uint32(i))
+	return masked(updateCRC(updateCRC(0, number[:]), b))
+}
+
+// updateCRC goes on with a plain CRC32C, as records have it.
+func updateCRC(crc uint32, p []byte) uint32 { return crc32.Update(crc, castagnoli, p) }
 
 var le = binary.LittleEndian
 

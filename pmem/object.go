@@ -7,8 +7,8 @@ package pmem
 //	 4  u32 type
 //	 8  u32 label: 0 in this version
 //	12  u32 bytes of the object
-//	16  u32 CRC32C of each block of 256 bytes; the last may be shorter
-//	..  u32 CRC32C of all before it
+//	16  u32 checksum of each block of 256 bytes; the last may be shorter
+//	..  u32 checksum of all before it
 //	..  the bytes of the object, from a multiple of 8 on
 //
 // A free slot has its incarnation, the state 0, and the CRC. One that was never used is all zeros.

@@ -93,7 +93,7 @@ func newPool(m *medium.Medium, s *superblock, o Options) *Pool {
 	p := &Pool{m: m, options: o, super: *s, geometry: newGeometry(s.size, s.log, s.extent, s.span)}
 	p.turn, p.waiting = m.NewMutex(), m.NewMutex()
 	p.over = medium.NewCond(p.waiting)
-	p.stripes.init(m)
+	p.stripes.init(m, s.size)
 	p.gate.lock = m.NewMutex()
 	p.types.lock = m.NewMutex()
 	p.heap.init(p)

@@ -1,9 +1,6 @@
 package pmem
 
-import (
-	"fmt"
-	"hash/crc32"
-)
+import "fmt"
 
 // A record is a chain of parts, most often of one. No part crosses an extent of the log, and a
 // part that is not the last fills its extent. The bodies of the parts, one after the other, are
@@ -98,5 +95,5 @@ func putHeader(h []byte, length int, generation, sequence, durable uint64, part 
 
 // chainCRC goes on with the CRC of a chain over a part.
 func chainCRC(crc uint32, header, body []byte) uint32 {
-	return crc32.Update(crc32.Update(crc, castagnoli, body), castagnoli, header[4:headerSize])
+	return updateCRC(updateCRC(crc, body), header[4:headerSize])
 }

@@ -15,7 +15,7 @@ import (
 //	 8  u64 reference to the descriptor, an object of type 2
 //	16  u32 bytes of an object, u32 reserved: 0
 //	..  reserved: 0
-//	60  u32 CRC32C of the number of the entry (u32) and all before it
+//	60  u32 checksum of the number of the entry (u32) and all before it
 type typeEntry struct {
 	hash, ref uint64
 	size      uint32
@@ -28,7 +28,7 @@ func (e typeEntry) encode(i int) []byte {
 	le.PutUint64(b, e.hash)
 	le.PutUint64(b[8:], e.ref)
 	le.PutUint32(b[16:], e.size)
-	le.PutUint32(b[60:], updateCRC(checksum(le.AppendUint32(nil, uint32(i))), b[:60]))
+	le.PutUint32(b[60:], entryChecksum(i, b[:60]))
 	return b
 }
 
@@ -38,7 +38,7 @@ func decodeTypeEntry(i int, b []byte) (e typeEntry, ok bool, err error) {
 		return e, false, nil
 	}
 	e = typeEntry{le.Uint64(b), le.Uint64(b[8:]), le.Uint32(b[16:])}
-	if le.Uint32(b[60:]) != updateCRC(checksum(le.AppendUint32(nil, uint32(i))), b[:60]) {
+	if le.Uint32(b[60:]) != entryChecksum(i, b[:60]) {
 		return e, false, damaged(typePlace(i), "the CRC of entry %d of the table of types is wrong", i)
 	}
 	return e, true, nil

@@ -12,7 +12,7 @@ import (
 //	12  u8 length of the name, 3 bytes reserved: 0
 //	16  name, up to 40 bytes
 //	56  u32 reserved: 0
-//	60  u32 CRC32C of the number of the entry (u32) and all before it
+//	60  u32 checksum of the number of the entry (u32) and all before it
 type rootEntry struct {
 	ref  uint64
 	typ  uint32
@@ -30,7 +30,7 @@ func (e rootEntry) encode(i int) []byte {
 	le.PutUint32(b[8:], e.typ)
 	b[12] = uint8(len(e.name))
 	copy(b[16:], e.name)
-	le.PutUint32(b[60:], updateCRC(checksum(le.AppendUint32(nil, uint32(i))), b[:60]))
+	le.PutUint32(b[60:], entryChecksum(i, b[:60]))
 	return b
 }
 
@@ -38,7 +38,7 @@ func decodeRoot(i int, b []byte) (e rootEntry, ok bool, err error) {
 	if isZero(b) {
 		return e, false, nil
 	}
-	if le.Uint32(b[60:]) != updateCRC(checksum(le.AppendUint32(nil, uint32(i))), b[:60]) || b[12] > mostRootName {
+	if le.Uint32(b[60:]) != entryChecksum(i, b[:60]) || b[12] > mostRootName {
 		return e, false, damaged(rootPlace(i), "the CRC of entry %d of the table of roots is wrong", i)
 	}
 	return rootEntry{le.Uint64(b), le.Uint32(b[8:]), string(b[16 : 16+b[12]])}, true, nil

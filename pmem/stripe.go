@@ -6,7 +6,8 @@ import (
 	"github.com/safevma/safevma/pmem/medium"
 )
 
-const stripeCount = 1 << 14
+// A pool has a stripe for each 256 bytes, within bounds.
+const leastStripes, mostStripes = 1 << 6, 1 << 14
 
 // stripes are versioned locks, each for the objects of many offsets: the sequence of the last
 // transaction that changed one, shifted left, and in the lowest bit whether a committer holds it.
@@ -14,16 +15,21 @@ const stripeCount = 1 << 14
 // built with -race it takes a lock besides, since the race detector does not know seqlocks.
 type stripes struct {
 	words []atomic.Uint64
+	shift uint // 64 less the bits of a number of a stripe
 	m     *medium.Medium
 	races []*medium.Mutex // with -race only
 }
 
 const stripeHeld = 1
 
-func (s *stripes) init(m *medium.Medium) {
-	s.words, s.m = make([]atomic.Uint64, stripeCount), m
+func (s *stripes) init(m *medium.Medium, size int64) {
+	n := leastStripes
+	for s.shift = 64 - 6; n < mostStripes && int64(n)*256 < size; n *= 2 {
+		s.shift--
+	}
+	s.words, s.m = make([]atomic.Uint64, n), m
 	if raceEnabled {
-		for range stripeCount {
+		for range n {
 			s.races = append(s.races, m.NewMutex())
 		}
 	}
@@ -31,7 +37,7 @@ func (s *stripes) init(m *medium.Medium) {
 
 // of returns the stripe of an object.
 func (s *stripes) of(off int64) uint32 {
-	return uint32(uint64(off/leastSlot*4+off/16%4)*0x9e3779b97f4a7c15>>(64-14)) % stripeCount
+	return uint32(uint64(off/word) * 0x9e3779b97f4a7c15 >> s.shift)
 }
 
 // await returns the version of a stripe that nobody holds.

@@ -29,7 +29,7 @@ const magic = "safevma\x00"
 //	128  u64 offset of the roots, 136 u64 of the types
 //	144  u64 offset of the table of labels: 0 in this version
 //	152  reserved: 0
-//	252  u32 CRC32C of all before it
+//	252  u32 checksum of all before it
 type superblock struct {
 	id                            [16]byte
 	counter, generation, sequence uint64

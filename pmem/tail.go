@@ -9,7 +9,7 @@ import "github.com/safevma/safevma/pmem/medium"
 //	 8  u64 sequence
 //	16  u64 position in the log, never wrapped
 //	24  u32 reserved: 0
-//	28  u32 CRC32C of all before it
+//	28  u32 checksum of all before it
 func encodeTail(generation uint64, at position) []byte {
 	b := make([]byte, tailSize)
 	le.PutUint64(b, generation)
