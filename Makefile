@@ -107,9 +107,23 @@ fuzz: ## fuzz every parser for FUZZTIME each: a time, or a number such as 5000x
 	done
 	cd cmd/safevma-vet && $(GO) test -run '^$$' -fuzz '^FuzzParse$$' -fuzztime $(FUZZTIME) ./layout
 
-bench: ## run the benchmarks of reading and auditing
+.PHONY: bench-read bench-peers bench-deps bench-test
+bench: bench-read bench-peers ## run all benchmarks; those of pools write docs/benchmarks.md
+
+bench-read: ## run the benchmarks of reading and auditing
 	$(GO) test -run '^$$' -bench . ./kernel/vma ./rules ./audit
 	cd internal/benchmark && $(GO) test -run '^$$' -bench . ./...
+
+BENCHFLAGS ?= -docs ../docs/benchmarks.md
+bench-peers: ## compare pools with their peers: BENCHFLAGS="-tables transactions -rounds 9"
+	cd bench && $(GO) run . $(BENCHFLAGS)
+
+bench-deps: ## install the peers in C that pools are compared with (Debian, as root)
+	apt-get update -qq
+	$(INSTALL) gcc libc6-dev pkg-config libpmemobj-dev liblmdb-dev
+
+bench-test: ## check the benchmarks against peers, and run a little of each
+	cd bench && $(GO) vet ./... && $(GO) run $(STATICCHECK) ./... && $(GO) test ./...
 
 test-user: ## run all tests as an ordinary user; for root, who runs them as root by "make test"
 	scripts/test-as-user $(GO)
