@@ -66,7 +66,11 @@ func stackWorkload(flaw string) Workload[*stack] {
 		Create: func(e *Env) (*stack, error) {
 			s, err := openStack(e.Medium, flaw)
 			err = errors.Join(err, e.Medium.StorePersist8(8, 0x57ac, medium.Superblock), e.Medium.Link())
-			if flaw != "name" {
+			switch flaw {
+			case "name":
+			case "name by its file":
+				err = errors.Join(err, e.Medium.SyncFile())
+			default:
 				err = errors.Join(err, e.Medium.SyncDirectory())
 			}
 			return s, err
@@ -107,9 +111,11 @@ func TestFile(t *testing.T) {
 		_, err = explore(t, Config{Models: []state.Model{model}}, stackWorkload("size"))
 		wantFailure(t, err, medium.ErrRange)
 	}
-	_, err = explore(t, Config{Models: []state.Model{PageCache}}, stackWorkload("name"))
-	if f := wantFailure(t, err, errUnlinked); f.Operation != "create" {
-		t.Errorf("in %s", f.Operation)
+	for _, flaw := range []string{"name", "name by its file"} {
+		_, err = explore(t, Config{Models: []state.Model{PageCache}}, stackWorkload(flaw))
+		if f := wantFailure(t, err, errUnlinked); f.Operation != "create" {
+			t.Errorf("in %s", f.Operation)
+		}
 	}
 }
 

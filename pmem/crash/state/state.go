@@ -141,6 +141,7 @@ func (s *State) store(e Event, off int64, piece []byte, point func() error) erro
 		return nil
 	}
 	q := s.queueOf(off, stream || s.model.Torn || e.Kind == Attribute)
+	q.attribute = e.Kind == Attribute
 	if q.empty() && q.word {
 		s.inUse[off/int64(s.model.Unit)]++
 	}
@@ -247,12 +248,17 @@ func (s *State) left(q *queue, had bool) {
 	}
 }
 
-// covers lists what the units of a range hold now.
+// covers lists what the units of a range hold now. Attributes only look as if they shared a
+// unit: each is covered by itself.
 func (s *State) covers(off, n int64) []covered {
 	var all []covered
 	unit := int64(s.model.Unit)
-	from, to := off/unit*unit, (off+n+unit-1)/unit*unit
+	first, last := off/unit*unit, (off+n+unit-1)/unit*unit
 	for _, q := range s.open {
+		from, to := first, last
+		if q.attribute {
+			from, to = off, off+n
+		}
 		if q.off >= from && q.off < to && len(q.pending) > 0 {
 			all = append(all, covered{q, q.end()})
 		}
