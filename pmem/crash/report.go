@@ -76,7 +76,7 @@ func newModelReport(m state.Model) *ModelReport {
 }
 
 // point takes in a crash point that is through. Found is how many of its images are new.
-func (r *ModelReport) point(t tally, found *big.Int, quick bool) {
+func (r *ModelReport) point(t tally, found *big.Int) {
 	r.CrashPoints++
 	if t.sampled {
 		r.PointsSampled++
@@ -88,9 +88,6 @@ func (r *ModelReport) point(t tally, found *big.Int, quick bool) {
 	r.NestedPoints += t.nestedPoints
 	// At most the images that are not new were among those checked.
 	old := new(big.Int).Sub(t.states, found)
-	if quick {
-		old.SetInt64(0)
-	}
 	if n := old.Sub(t.checked, old); n.Sign() > 0 {
 		r.seen.Add(&r.seen, n)
 	}
