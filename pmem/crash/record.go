@@ -263,10 +263,16 @@ func (r *recorder) spawn(fn func() error) {
 	r.s.start(func() { r.fail(guard(fn)) }, false)
 }
 
-// Wait is for package medium: another goroutine may go on.
+// Wait is for package medium: another goroutine may go on. In a dump nobody does, unless it wants
+// a lock that another one has: what that one does meanwhile is no part of the dump.
 func (r *recorder) Wait(ready func() bool) {
-	if !r.paused {
+	switch {
+	case !r.paused:
 		r.s.wait(ready)
+	case ready != nil && !ready():
+		r.paused = false
+		r.s.wait(ready)
+		r.paused = true
 	}
 }
 
@@ -359,6 +365,9 @@ func (t *trace) sum(seed maphash.Seed) uint64 {
 	for _, e := range t.events {
 		fmt.Fprintln(&h, e.Kind, e.Off, e.Len, e.Op, e.Thread)
 		h.Write(e.Data)
+		if e.note != nil { // what was read shows in what is legal, not in what was stored
+			fmt.Fprintln(&h, e.note.moment, e.note.legal.absent, e.note.legal.any, e.note.legal.dumps)
+		}
 	}
 	return h.Sum64()
 }
