@@ -62,6 +62,9 @@ type scene struct {
 	picks []int
 	legal *legal
 	first *first // in a nested crash: the recovery that crashed
+
+	damaged  bool // on purpose: recovery may say so
+	poisoned []int64
 }
 
 // first is a recovery that crashes.
@@ -100,7 +103,7 @@ func (e *explorer) fail(err error, sc *scene) error {
 	}
 	f.Parts = e.parts(sc)
 	f.Replay = newReplay(f, sc.image(), sc.legal)
-	f.Replay.Linked = e.prober.linked
+	f.Replay.Linked, f.Replay.Damaged, f.Replay.Poisoned = e.prober.linked, sc.damaged, sc.poisoned
 	return f
 }
 
