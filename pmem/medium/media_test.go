@@ -392,6 +392,24 @@ func TestShortWrites(t *testing.T) {
 	}
 }
 
+// One write takes as many parts as its caller has.
+func TestManyParts(t *testing.T) {
+	onAll(t, func(t *testing.T, g ground) {
+		const n = 3000
+		m, _ := g.create(t, n*8, n*8)
+		parts, want := make([][]byte, n), make([]byte, n*8)
+		for i := range parts {
+			put8(want[i*8:], uint64(i)+1)
+			parts[i] = want[i*8 : i*8+8]
+		}
+		ok(t, m.WriteAll(0, parts, medium.Log))
+		got := make([]byte, n*8)
+		if ok(t, m.Read(0, got)); !bytes.Equal(got, want) {
+			t.Error("it holds something else")
+		}
+	})
+}
+
 // Where a file system can't allocate, zeros are written, and nothing that is there is lost.
 func TestZeros(t *testing.T) {
 	f, err := os.Create(filepath.Join(t.TempDir(), "zeros"))
