@@ -66,6 +66,9 @@ func TestGoroutines(t *testing.T) {
 	if m := r.Models[0]; m.SchedulesTried != 30 || m.Schedules < 2 {
 		t.Errorf("%d schedules of %d", m.Schedules, m.SchedulesTried)
 	}
+	if r.Verdict != "holds in the sample" {
+		t.Errorf("%s: there are more schedules than 30", r.Verdict)
+	}
 	_, err = explore(t, Config{Models: adrOnly, Schedules: 30}, adders("race"))
 	wantFailure(t, err, ErrOrder)
 	_, err = explore(t, Config{Models: adrOnly, Schedules: 30}, adders("deadlock"))

@@ -102,6 +102,9 @@ func (e *explorer) fail(err error, sc *scene) error {
 		f.Moment += fmt.Sprintf(", and again after %d calls of the medium in recovery", sc.first.at)
 	}
 	f.Parts = e.parts(sc)
+	if errors.Is(err, state.ErrMixed) {
+		return f // of the stores of recovery, whatever becomes of its image
+	}
 	f.Replay = newReplay(f, sc.image(), sc.legal)
 	f.Replay.Linked, f.Replay.Damaged, f.Replay.Poisoned = e.prober.linked, sc.damaged, sc.poisoned
 	return f

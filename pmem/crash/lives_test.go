@@ -123,6 +123,30 @@ func TestLives(t *testing.T) {
 	}
 }
 
+// What recovery did not read is there in one life, and in another one not: here a record behind
+// a torn one, which the next life makes a valid one again.
+func TestLivesWithLeftovers(t *testing.T) {
+	w := sumWorkload(false)
+	w.Run = func(o *Ops[*sum]) error {
+		for i := range uint64(2) {
+			err := o.Relaxed("leave", func(s *sum) error {
+				at := 128 + int64(s.n)*64
+				s.n, s.add = s.n+1, s.add+i+1
+				return errors.Join(s.m.Store8(at, i+1, 0), s.m.Store8(at+8, 2*i+2, 0))
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return o.Do("push 4", func(s *sum) error { return errors.Join(s.push(4), s.m.Persist(128, 3*64)) })
+	}
+	_, err := explore(t, Config{Models: adrOnly, Lives: 1000}, w)
+	f := wantFailure(t, err, errState)
+	if !strings.Contains(f.Moment, "in the life after a crash") {
+		t.Error(f.Moment)
+	}
+}
+
 // So may what a restart leaves behind.
 func TestReopen(t *testing.T) {
 	for _, flaw := range []bool{false, true} {

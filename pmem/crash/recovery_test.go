@@ -3,6 +3,8 @@ package crash
 import (
 	"errors"
 	"testing"
+
+	"github.com/safevma/safevma/pmem/crash/state"
 )
 
 // A recovery that stores something else each time has states in a second crash that nobody looked at.
@@ -36,5 +38,22 @@ func TestRecoveryBypasses(t *testing.T) {
 	_, err := explore(t, Config{Models: adrOnly}, w)
 	if !errors.Is(err, ErrBypassed) {
 		t.Errorf("%v", err)
+	}
+}
+
+// Stores of both kinds to one line are an error of recovery too. No image shows it, so there is
+// none to replay.
+func TestRecoveryMixes(t *testing.T) {
+	w := pairWorkload("")
+	open := w.Recover
+	w.Recover = func(e *Env) (*pair, error) {
+		p, err := open(e)
+		thread := e.Medium.Pin()
+		defer thread.Unpin()
+		return p, errors.Join(err, thread.Store8(512, 1, 0), thread.Stream(520, make([]byte, 8), 0), thread.Fence())
+	}
+	_, err := explore(t, Config{Models: adrOnly}, w)
+	if f := wantFailure(t, err, state.ErrMixed); f.Replay != nil {
+		t.Error("a replay that shows nothing")
 	}
 }
