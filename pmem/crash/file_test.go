@@ -2,6 +2,7 @@ package crash
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/safevma/safevma/pmem/crash/state"
@@ -135,6 +136,9 @@ func TestFailedSync(t *testing.T) {
 		var f *Failure
 		if !errors.As(err, &f) {
 			t.Fatalf("not found: %v", err)
+		}
+		if !strings.Contains(f.Moment, "; the sync at crash/file_test.go:") {
+			t.Errorf("which sync failed? %s", f.Moment)
 		}
 		if _, err = explore(t, Config{Models: cfg.Models}, stackWorkload(flaw)); err != nil {
 			t.Errorf("%s shows without a failed sync: %v", flaw, err)

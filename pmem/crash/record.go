@@ -192,7 +192,7 @@ func (r *recorder) fail(err error) {
 func (r *recorder) note(m moment, name string, l *legal, erased []canary) {
 	l.when = name
 	r.lastLegal = l
-	r.append(Event{Event: state.Event{Kind: state.Note}, note: &note{m, name, l, erased}, PCs: callers(2)})
+	r.append(Event{Event: state.Event{Kind: state.Note}, note: &note{moment: m, name: name, legal: l, erased: erased}, PCs: callers(2)})
 }
 
 func (r *recorder) append(e Event) {
@@ -225,6 +225,7 @@ func (r *recorder) operate(op *operation, fn func() (string, error)) error {
 		}
 	}
 	r.note(acknowledged, op.name, after, nil)
+	r.trace.events[len(r.trace.events)-1].note.failed = op.err != nil
 	return op.err
 }
 
@@ -356,6 +357,16 @@ func guard(fn func() error) (err error) {
 // failed reports whether a sync was made to fail.
 func (t *trace) failed() bool {
 	return slices.ContainsFunc(t.events, func(e Event) bool { return e.Kind == state.SyncFail })
+}
+
+// failure says which sync was made to fail until an event, or nothing.
+func (t *trace) failure(at int) string {
+	for i := range t.events[:min(at, len(t.events))] {
+		if t.events[i].Kind == state.SyncFail {
+			return "; the sync at " + place(t.events[i].PCs) + " had failed"
+		}
+	}
+	return ""
 }
 
 // sum tells traces apart.
