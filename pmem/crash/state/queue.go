@@ -106,9 +106,26 @@ func (v Version) Put(dst []byte, from, to int) {
 	}
 }
 
-// Same reports whether two versions of a cell do the same to a part of it.
-func (v Version) Same(w Version, from, to int) bool {
-	return bytes.Equal(v.Data[from:to], w.Data[from:to]) && (v.Mask == nil || bytes.Equal(v.Mask[from:to], w.Mask[from:to]))
+// Same reports whether two versions of a cell leave the same in a part of it, over what is
+// below that part.
+func (v Version) Same(w Version, from, to int, below []byte) bool {
+	if v.Mask == nil && w.Mask == nil {
+		return bytes.Equal(v.Data[from:to], w.Data[from:to])
+	}
+	for i := from; i < to; i++ {
+		if v.at(i, below[i-from]) != w.at(i, below[i-from]) {
+			return false
+		}
+	}
+	return true
+}
+
+// at is a byte of the cell, over what is below.
+func (v Version) at(i int, below byte) byte {
+	if v.Mask == nil || v.Mask[i] != 0 {
+		return v.Data[i]
+	}
+	return below
 }
 
 // span is the part of the unit that the queue's stores touch.
