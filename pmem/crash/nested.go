@@ -137,6 +137,7 @@ func (e *explorer) restart() error {
 		return e.fail(err, &scene{box: seen, legal: e.legal})
 	}
 	st, fresh := e.st.Clone(), true
+	st.Exit()
 	for at, ev := range o.events {
 		if settles(ev.Kind) && fresh {
 			if err := e.again(decision.Box{Base: st.Base(), Layers: [][]*state.Cell{st.Cells()}}, &first{seen, nil, at, o.events, true}, e.legal); err != nil {

@@ -2,6 +2,7 @@ package crash
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/safevma/safevma/pmem/crash/state"
@@ -55,5 +56,25 @@ func TestRecoveryMixes(t *testing.T) {
 	_, err := explore(t, Config{Models: adrOnly}, w)
 	if f := wantFailure(t, err, state.ErrMixed); f.Replay != nil {
 		t.Error("a replay that shows nothing")
+	}
+}
+
+// Nobody can fence for a process that was killed: who stores again what that one streamed makes
+// no error.
+func TestRestartRewrites(t *testing.T) {
+	w := pairWorkload("")
+	w.Dump = func(p *pair) (string, error) {
+		v, err := p.m.Load8(512)
+		return fmt.Sprint(v), err
+	}
+	w.Recover = func(e *Env) (*pair, error) {
+		v, err := e.Medium.Load8(512)
+		return &pair{m: e.Medium}, errors.Join(err, e.Medium.StorePersist8(512, v, 0))
+	}
+	w.Run = func(o *Ops[*pair]) error {
+		return o.Do("write", func(p *pair) error { return p.m.Write(512, []byte{1, 0, 0, 0, 0, 0, 0, 0}, 0) })
+	}
+	if _, err := explore(t, Config{Models: []state.Model{ADR, EADR}, Restart: true}, w); err != nil {
+		t.Error(err)
 	}
 }

@@ -339,6 +339,20 @@ func (s *State) Pending(thread int, off, n int64) (dirty, marked bool) {
 // Awaited reports whether a fence of the thread would make something durable.
 func (s *State) Awaited(thread int) bool { return len(s.marks[thread]) > 0 }
 
+// Exit ends all threads. What they streamed has left the CPU, since entering the kernel empties
+// its write-combining buffers (Intel SDM volume 3, on write combining; so nobody has to fence for
+// the dead). What they flushed, or stored alone, stays in doubt.
+func (s *State) Exit() {
+	for _, marks := range s.marks {
+		for q, upTo := range marks {
+			if q.word {
+				s.drain(q, upTo)
+			}
+		}
+	}
+	clear(s.marks)
+}
+
 // Clone returns a state of its own.
 func (s *State) Clone() *State {
 	c := *s
