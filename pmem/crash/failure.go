@@ -139,7 +139,7 @@ func (e *explorer) describe(f *Failure) {
 	f.Moment = fmt.Sprintf("at event %d of %d", e.at, len(e.t.events))
 	for i := min(e.at, len(e.t.events)-1); i >= 0; i-- {
 		n := e.t.events[i].note
-		if n == nil {
+		if n == nil || i == e.at && n.legal != e.legal { // a moment that has not come yet
 			continue
 		}
 		f.Operation = n.name

@@ -392,6 +392,28 @@ func TestShortWrites(t *testing.T) {
 	}
 }
 
+// What is DAX is mapped with MAP_SYNC, not only tried so, and what is not is not; where the file
+// was extended too.
+func TestMappedWithSync(t *testing.T) {
+	onAll(t, func(t *testing.T, g ground) {
+		if g.dir == nil {
+			t.Skip("no file system")
+		}
+		m, _ := g.create(t, page, 4*page)
+		for range 2 {
+			view, alias, err := m.Mappings()
+			ok(t, err)
+			if want := g.kind == medium.DAX; medium.HasSync(view) != want || medium.HasSync(alias) != want {
+				t.Errorf("MAP_SYNC is not %v: VmFlags %q to read, %q to write", want, view, alias)
+			}
+			if strings.Contains(" "+view+" ", " wr ") || !strings.Contains(" "+alias+" ", " wr ") {
+				t.Errorf("what may be written is not what should: VmFlags %q to read, %q to write", view, alias)
+			}
+			ok(t, m.Extend(4*page))
+		}
+	})
+}
+
 // One write takes as many parts as its caller has.
 func TestManyParts(t *testing.T) {
 	onAll(t, func(t *testing.T, g ground) {

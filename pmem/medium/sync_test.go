@@ -89,6 +89,15 @@ func TestFlushAloneSyncsNothing(t *testing.T) {
 	t.Error("a fence without a flush wrote the page")
 }
 
+// A sync of the directory asks the kernel, whose errors are ErrSync.
+func TestSyncDirectory(t *testing.T) {
+	m, _ := grounds[1].create(t, page, page)
+	ok(t, m.SyncDirectory(), m.LoseDirectory())
+	if err := m.SyncDirectory(); !errors.Is(err, medium.ErrSync) {
+		t.Errorf("a sync of a directory that is not there: %v", err)
+	}
+}
+
 // A sync that the device fails is ErrSync, and no later one of any kind succeeds: the kernel
 // tells of the loss once. The device is a loop on a file that can't grow, so the kernel says
 // ENOSPC, or EIO as of other devices.

@@ -36,6 +36,35 @@ func TestLostUnderDurable(t *testing.T) {
 	}
 }
 
+// What one sync lost and what a later one lost: an earlier loss is not forgotten.
+func TestLostTwice(t *testing.T) {
+	s, err := New(sector, make([]byte, 512))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id := range 2 {
+		apply(t, s, store(int64(id)*8, 1), Event{Kind: SyncBegin, ID: id, Len: 512}, Event{Kind: SyncFail, ID: id})
+	}
+	if n := s.Images().Int64(); n != 3 {
+		t.Errorf("%d images, want 3: a prefix of two stores", n)
+	}
+}
+
+// A sync covers the units of its range and no others.
+func TestCovers(t *testing.T) {
+	for _, model := range []Model{sector, torn} {
+		s, err := New(model, make([]byte, 2048))
+		if err != nil {
+			t.Fatal(err)
+		}
+		apply(t, s, store(0, 1), store(512, 1), store(1024, 1), store(1536, 1),
+			Event{Kind: SyncBegin, ID: 1, Off: 1000, Len: 40}, Event{Kind: SyncEnd, ID: 1})
+		if b := s.Base(); b[0] != 0 || b[512] != 1 || b[1024] != 1 || b[1536] != 0 {
+			t.Errorf("%v: %d %d %d %d durable", model, b[0], b[512], b[1024], b[1536])
+		}
+	}
+}
+
 // Each attribute has a sync of its own, though they are near each other.
 func TestAttributes(t *testing.T) {
 	for _, model := range []Model{adr, eadr, sector, torn} {
