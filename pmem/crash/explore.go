@@ -93,10 +93,10 @@ func exploreModel(ctx context.Context, cfg Config, w *workload, model state.Mode
 			break
 		}
 	}
-	if err := e.liveOn(); err != nil {
+	if err := e.failSyncs(); err != nil {
 		return err
 	}
-	if err := e.failSyncs(); err != nil {
+	if err := e.liveOn(); err != nil {
 		return err
 	}
 	return e.vacuous()

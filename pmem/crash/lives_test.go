@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/safevma/safevma/pmem/crash/state"
 	"github.com/safevma/safevma/pmem/medium"
 )
 
@@ -144,6 +145,21 @@ func TestLivesWithLeftovers(t *testing.T) {
 	f := wantFailure(t, err, errState)
 	if !strings.Contains(f.Moment, "in the life after a crash") {
 		t.Error(f.Moment)
+	}
+}
+
+// What a failed sync leaves is lived on as well.
+func TestLivesAfterFailedSyncs(t *testing.T) {
+	w := stackWorkload("")
+	w.Resume = func(o *Ops[*stack]) error {
+		return o.Do("push", func(s *stack) error { return s.push(7) })
+	}
+	r, err := explore(t, Config{Models: []state.Model{PageCache}, FailSyncs: 100, Lives: 1 << 20}, w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m := r.Models[0]; m.Lives != m.LivesFound || m.SyncsFailed == 0 || !m.Complete() {
+		t.Errorf("%d of %d lives", m.Lives, m.LivesFound)
 	}
 }
 
