@@ -60,7 +60,8 @@ type Config struct {
 	// returns an error may have taken effect or not. The workload may go on after it, or end
 	// with that error.
 	FailSyncs int
-	// Quick visits one crash point for each distinct call stack.
+	// Quick visits one crash point for each distinct call stack, where an acknowledgement is two:
+	// before it and after it.
 	Quick bool
 	// StrictLints makes lints failures.
 	StrictLints bool

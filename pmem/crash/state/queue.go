@@ -12,6 +12,7 @@ type queue struct {
 	word      bool  // the unit is a word: of non-temporal stores, or of a torn unit
 	attribute bool  // the word is an attribute
 	drained   uint64
+	dead      uint64 // up to here, threads streamed that are no more
 	pending   []atom
 	lost      []atom // of failed syncs: any prefix of them may be durable, for ever
 	cell      *Cell  // made when asked for, dropped when the queue changes

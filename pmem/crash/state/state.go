@@ -125,6 +125,9 @@ func (s *State) Apply(e Event, point func() error) error {
 
 func (s *State) store(e Event, off int64, piece []byte, point func() error) error {
 	stream := e.Kind == Stream && s.model.Domain != PageCache
+	if e.Kind == Store && s.mixed(off, stream) {
+		s.bury(off)
+	}
 	if e.Kind != Attribute && s.mixed(off, stream) {
 		return fmt.Errorf("event %d at %d: %w", e.Index, off, ErrMixed)
 	}
@@ -339,18 +342,28 @@ func (s *State) Pending(thread int, off, n int64) (dirty, marked bool) {
 // Awaited reports whether a fence of the thread would make something durable.
 func (s *State) Awaited(thread int) bool { return len(s.marks[thread]) > 0 }
 
-// Exit ends all threads. What they streamed has left the CPU, since entering the kernel empties
-// its write-combining buffers (Intel SDM volume 3, on write combining; so nobody has to fence for
-// the dead). What they flushed, or stored alone, stays in doubt.
+// Exit ends all threads. Nobody fences for them any more: what they streamed, flushed or stored
+// stays in doubt. But it comes before all that others store later, so that an ordinary store to a
+// line that they streamed to is no error: it finds there what they streamed.
 func (s *State) Exit() {
 	for _, marks := range s.marks {
 		for q, upTo := range marks {
 			if q.word {
-				s.drain(q, upTo)
+				q.dead = upTo
 			}
 		}
 	}
 	clear(s.marks)
+}
+
+// bury makes durable what dead threads streamed to a unit.
+func (s *State) bury(off int64) {
+	unit := int64(s.model.Unit)
+	for w := off / unit * unit / Word; w < (off/unit+1)*unit/Word; w++ {
+		if q := s.words[w]; q != nil && q.dead > q.drained {
+			s.drain(q, q.dead)
+		}
+	}
 }
 
 // Clone returns a state of its own.

@@ -301,7 +301,7 @@ func TestZero(t *testing.T) {
 	}
 }
 
-// The end of a process waits for what it streamed, and for nothing else.
+// The end of a process makes nothing durable. An ordinary store finds what it streamed to that line.
 func TestExit(t *testing.T) {
 	s, err := New(adr, make([]byte, 1024))
 	if err != nil {
@@ -309,12 +309,17 @@ func TestExit(t *testing.T) {
 	}
 	apply(t, s, by(1, stream(0, 1)), by(2, stream(8, 1)), store(64, 1), by(1, flush(64, 8)), store(128, 1))
 	s.Exit()
-	if n := s.Images().Int64(); n != 4 || s.Base()[0] != 1 || s.Base()[8] != 1 {
-		t.Errorf("%d images, want 4 of two lines", n)
+	apply(t, s, by(1, fence())) // another one, which has the number
+	if n := s.Images().Int64(); n != 16 {
+		t.Errorf("%d images, want 16: two words and two lines", n)
 	}
-	apply(t, s, by(1, fence()), store(0, 2), store(16, 2)) // the thread that flushed is no more, and the line is free
-	if n := s.Images().Int64(); n != 12 {
-		t.Errorf("%d images, want 12", n)
+	apply(t, s, store(0, 2), store(16, 2))
+	if n := s.Images().Int64(); n != 12 || s.Base()[0] != 1 || s.Base()[8] != 1 {
+		t.Errorf("%d images, want 12 of three lines", n)
+	}
+	apply(t, s, by(3, stream(192, 1)))
+	if err := s.Apply(store(200, 1), nil); !errors.Is(err, ErrMixed) {
+		t.Errorf("both kinds of stores of those who live: %v", err)
 	}
 }
 
