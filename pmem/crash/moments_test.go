@@ -105,3 +105,23 @@ func TestNestedSampled(t *testing.T) {
 		t.Error("complete, without all states of the second crash")
 	}
 }
+
+// A dump of something else than the medium takes the state before an operation for the one after
+// it: whatever is said of images says nothing.
+func TestBlindDump(t *testing.T) {
+	w := pairWorkload("")
+	last := ""
+	dump := w.Dump
+	w.Dump = func(p *pair) (string, error) {
+		if text, err := dump(p); err != nil || text > last {
+			last = text
+		}
+		return last, nil
+	}
+	w.Run = func(o *Ops[*pair]) error {
+		return o.Do("set", func(p *pair) error { return p.set(1, 10) })
+	}
+	if _, err := explore(t, Config{Models: adrOnly}, w); !errors.Is(err, ErrBlind) {
+		t.Errorf("not found: %v", err)
+	}
+}
