@@ -117,7 +117,7 @@ func (m *Medium) open(size int64, o Options) error {
 	if o.ReadOnly {
 		return m.openToRead()
 	}
-	if err := allocate(m.file, 0, size); err != nil && !errors.Is(err, syscall.EOPNOTSUPP) {
+	if err := allocate(m.file, 0, size); err != nil && !(errors.Is(err, syscall.ENOSPC) && full(st)) {
 		return err
 	}
 	if m.log, err = sys.ReopenWritable(m.file); err != nil {
@@ -128,6 +128,10 @@ func (m *Medium) open(size int64, o Options) error {
 	}
 	return m.find()
 }
+
+// full reports a file that has as many blocks as it needs. Some file systems (xfs) want free space
+// as for a new one all the same.
+func full(st sys.FileStat) bool { return st.Blocks*512 >= st.Size }
 
 func (m *Medium) openToRead() error {
 	err := m.find()
