@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"math/bits"
 	"slices"
 	"testing"
 
@@ -14,7 +15,11 @@ import (
 
 var le = binary.LittleEndian
 
-func crcOf(parts ...[]byte) (crc uint32) {
+// crcOf is the checksum of a pool's format: docs/formats/pool.md.
+func crcOf(parts ...[]byte) uint32 { return bits.RotateLeft32(recordCRC(parts...), 17) + 0xa282ead8 }
+
+// recordCRC is the checksum of a record.
+func recordCRC(parts ...[]byte) (crc uint32) {
 	for _, p := range parts {
 		crc = crc32.Update(crc, crc32.MakeTable(crc32.Castagnoli), p)
 	}
