@@ -88,7 +88,7 @@ func (tx *Tx) freeEdited(e *edit, incarnation uint16, w *want) error {
 	}
 	at, err := tx.locate(e.off)
 	if err != nil {
-		return tx.absent(tx.p.stripes.of(e.off), err)
+		return tx.missing(tx.p.stripes.of(e.off), err)
 	}
 	if err := tx.freeRuns(at, e.header); err != nil {
 		return err
@@ -110,7 +110,7 @@ func (tx *Tx) reservationOf(off int64) *reservation {
 func (tx *Tx) freeReserved(e *edit, r *reservation) error {
 	if e.kind == editDirect {
 		// Its first bytes are in the record, with CRCs that are not there yet.
-		copy(tx.record[e.at:], freed(e.header.incarnation))
+		copy(tx.record[e.at:], freed(e.off, e.header.incarnation))
 		e.image = nil
 	}
 	e.kind = editFree
@@ -148,7 +148,7 @@ func (tx *Tx) freeRuns(at place, h header) error {
 		return nil
 	}
 	tx.freed = append(tx.freed, f)
-	tx.record = appendRun(tx.record, at.off, freed(h.incarnation))
+	tx.record = appendRun(tx.record, at.off, freed(at.off, h.incarnation))
 	word, mask := tx.p.bitmapWord(at.s, at.slot)
 	tx.mask(runClear, word, mask)
 	return nil

@@ -70,15 +70,36 @@ func (p *Pool) pass() {
 }
 
 // appendBatch appends the records of p.batch, in sequence, and applies them. It is called under
-// the turn.
+// the turn, which others can take again whatever faults.
 func (p *Pool) appendBatch() {
-	for left := p.batch; len(left) > 0; {
-		n, err := p.appendSome(left)
-		for _, c := range left[:n] {
-			c.err = err
+	left := p.batch
+	err := p.m.Guard(func() error {
+		for len(left) > 0 {
+			n, err := p.appendSome(left)
+			for _, c := range left[:n] {
+				c.err = err
+			}
+			left = left[n:]
 		}
-		left = left[n:]
+		return nil
+	})
+	if err == nil {
+		return
 	}
+	err = p.inDoubt(err)
+	for _, c := range left {
+		c.err = err
+	}
+}
+
+// inDoubt stops a pool after a failure from which it is not known whether records are durable.
+// Where they are in place in part, nobody may look at that.
+func (p *Pool) inDoubt(err error) error {
+	if p.applied.Load() != p.head.sequence {
+		p.halved.Store(true)
+		err = fmt.Errorf("a transaction is durable, and could not be put in place: %w", err)
+	}
+	return fmt.Errorf("%w: %w", ErrOutcomeUnknown, p.poison(err))
 }
 
 // appendSome appends as many records as the log has room for: at least one.
@@ -102,9 +123,12 @@ func (p *Pool) appendSome(all []*committer) (n int, err error) {
 		return 0, nil
 	}
 	if err := p.write(all[:n]); err != nil {
-		return n, fmt.Errorf("%w: %w", ErrOutcomeUnknown, p.poison(err))
+		return n, p.inDoubt(err)
 	}
-	return n, p.applyAll(all[:n])
+	if err := p.applyAll(all[:n]); err != nil {
+		return n, p.inDoubt(err)
+	}
+	return n, nil
 }
 
 // write makes records durable: with one fence, but where they go round the end of the log. R3:
@@ -159,16 +183,10 @@ func (a part) whole() []byte { return a.header[:headerSize+len(a.body)] }
 // applyAll puts changes in place, in sequence (R1, R2). R6: only then is the clock moved, and
 // only then do the committers release their locks.
 func (p *Pool) applyAll(all []*committer) error {
-	err := p.m.Guard(func() error {
-		for _, c := range all {
-			if err := p.apply(c.record[headerSize:]); err != nil {
-				return err
-			}
+	for _, c := range all {
+		if err := p.apply(c.record[headerSize:]); err != nil {
+			return err
 		}
-		return nil
-	})
-	if err != nil {
-		return p.poison(fmt.Errorf("a transaction is durable, and could not be put in place: %w", err))
 	}
 	p.applied.Store(p.head.sequence)
 	return nil

@@ -2,6 +2,8 @@ package pmem
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"github.com/safevma/safevma/pmem/medium"
 )
@@ -16,18 +18,17 @@ var background = context.Background()
 // Before the second step the log is emptied (R2), and the header of each slot to be says that
 // it is free, and had the incarnation of the base: old references stay stale.
 
-// assign gives a class to a span that has none.
+// assign gives a class to a span that has none. Where that fails the caller lists it again.
 func (h *heap) assign(s *span, c uint8) (*span, error) {
 	if err := h.space(s.index, 1); err != nil {
-		h.none = append(h.none, s.index)
+		return nil, err
+	}
+	if err := h.blank(s); err != nil {
 		return nil, err
 	}
 	next := h.p.newSpan(s.index, descriptor{class: c, used: true, base: s.base})
-	if s.used {
-		if err := h.prepare(s, next); err != nil {
-			h.none = append(h.none, s.index)
-			return nil, err
-		}
+	if err := h.prepare(s, next); err != nil {
+		return nil, err
 	}
 	if err := h.change(next); err != nil {
 		return nil, err
@@ -39,23 +40,62 @@ func (h *heap) assign(s *span, c uint8) (*span, error) {
 	return next, nil
 }
 
-// space makes sure that spans, and their table, can be written.
+// space makes sure that spans, and their table, can be written. A full device is an ErrFull.
 func (h *heap) space(first, n int64) error {
-	if err := h.p.m.Allocate(h.p.spanOffset(first&^h.p.zoneMask), h.p.span); err != nil {
-		return err
+	err := h.p.m.Allocate(h.p.spanOffset(first&^h.p.zoneMask), h.p.span)
+	if err == nil {
+		err = h.p.m.Allocate(h.p.spanOffset(first), n<<h.p.spanShift)
 	}
-	return h.p.m.Allocate(h.p.spanOffset(first), n<<h.p.spanShift)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrFull, err)
+	}
+	return nil
 }
 
-// prepare makes the slots of a span to be say that they are free.
+// errSkipped says that a span is not what it should be, and is left alone from now on.
+var errSkipped = errors.New("the span is not used")
+
+// skip leaves a span alone. fsck says what is wrong with it.
+func (h *heap) skip(s *span) error {
+	s.held = true
+	h.lost++
+	return errSkipped
+}
+
+// untouched sees to it that a span that was never used is zeros. If it is not, then its descriptor
+// was lost, and objects may be in it.
+func (h *heap) untouched(s *span) error {
+	var b, zeros [leastSpan]byte
+	for at := int64(0); at < h.p.span; at += leastSpan {
+		if err := h.p.m.Read(h.p.spanOffset(s.index)+at, b[:]); err != nil || b != zeros {
+			return h.skip(s)
+		}
+	}
+	return nil
+}
+
+// blank sees to it that the bitmap of a span without slots can be read, and is zeros: records that
+// change it read it when they are applied, and must not fail then.
+func (h *heap) blank(s *span) error {
+	var b, zeros [spanEntrySize - spanBitmap]byte
+	if err := h.p.m.Read(h.p.entryOffset(s.index)+spanBitmap, b[:]); err != nil || b != zeros {
+		return h.skip(s)
+	}
+	return nil
+}
+
+// prepare makes the slots of a span to be say that they are free. Zeros say so.
 func (h *heap) prepare(s, next *span) error {
+	if !s.used {
+		return h.untouched(s)
+	}
 	if err := h.uncover(s.changed); err != nil {
 		return err
 	}
 	var all []medium.Extent
 	for slot := range next.slots {
 		off := h.p.spanOffset(s.index) + slot*next.slot
-		if err := h.p.m.Store(off, freed(s.base), medium.Direct); err != nil {
+		if err := h.p.m.Store(off, freed(off, s.base), medium.Direct); err != nil {
 			return err
 		}
 		all = append(all, medium.Extent{Off: off, Len: freeHeader})
@@ -115,7 +155,11 @@ func (h *heap) reassign(s *span, c uint8) (*span, error) {
 	if err := h.change(next); err != nil {
 		return nil, err
 	}
-	return h.assign(next, c)
+	assigned, err := h.assign(next, c)
+	if err != nil {
+		h.list(next)
+	}
+	return assigned, err
 }
 
 // unassigned returns what a span is without its class, or nil where a slot is at its last

@@ -77,7 +77,7 @@ func (tx *Tx) sealSmall(e *edit) {
 		at += 4
 	}
 	n := copy(tx.record[e.crcs:], head[objectHeader:at])
-	le.PutUint32(tx.record[e.crcs+n:], checksum(head[:at]))
+	le.PutUint32(tx.record[e.crcs+n:], headCRC(e.off, head[:at]))
 }
 
 // content returns the bytes of an object as the transaction sees them, where all of them are in
@@ -117,7 +117,7 @@ func (tx *Tx) finish() error {
 // writeDirect writes an object where it will be, but for its first bytes: until the record is
 // applied, they say that the space is free.
 func (tx *Tx) writeDirect(e *edit) (medium.Extent, error) {
-	seal(e.image, int64(e.header.size))
+	seal(e.off, e.image, int64(e.header.size))
 	copy(tx.record[e.at:], e.image[:freeHeader])
 	rest := e.image[freeHeader:]
 	return medium.Extent{Off: e.off + freeHeader, Len: int64(len(rest))}, tx.p.m.Store(e.off+freeHeader, rest, medium.Direct)
@@ -139,7 +139,7 @@ func (tx *Tx) emitBlocks(e *edit) error {
 		copy(tx.record[at:], data)
 	}
 	end := objectHeader + 4*blocksOf(size)
-	le.PutUint32(now[end:], checksum(now[:end]))
+	le.PutUint32(now[end:], headCRC(e.off, now[:end]))
 	tx.emitChanged(e.off, old, now)
 	return nil
 }

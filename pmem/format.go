@@ -28,9 +28,13 @@ const (
 	descriptorSize  = 16
 	objectHeader    = 16 // before the CRCs of the blocks
 	leastSlot       = 64
+	leastStep       = 32 // of which the offsets of slots are multiples
 	leastSpan       = 4096
 	mostSpan        = leastSlot * 8 * (spanEntrySize - spanBitmap)
 	leastLog        = 1024
+	mostLog         = 4 << 30
+	mostSize        = (runOffsets + 1) * word // what a run can say
+	mostZones       = 1 << 20                 // 8 MiB of volatile memory
 	offsetBits      = 48
 	lastIncarnation = 1<<16 - 1
 )
@@ -49,10 +53,10 @@ func checksum(p []byte) uint32 { return masked(crc32.Checksum(p, castagnoli)) }
 func masked(crc uint32) uint32 { return bits.RotateLeft32(crc, 17) + 0xa282ead8 }
 
 // entryChecksum is that of an entry of a table, which holds at its place alone.
-func entryChecksum(i int, b []byte) uint32 {
-	var number [4]byte
-	le.PutUint32(number[:], uint32(i))
-	return masked(updateCRC(updateCRC(0, number[:]), b))
+func entryChecksum(off int64, b []byte) uint32 {
+	var place [4]byte
+	le.PutUint32(place[:], uint32(off))
+	return masked(updateCRC(updateCRC(0, place[:]), b))
 }
 
 // updateCRC goes on with a plain CRC32C, as records have it.

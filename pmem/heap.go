@@ -1,6 +1,7 @@
 package pmem
 
 import (
+	"errors"
 	"fmt"
 	"sync/atomic"
 
@@ -155,8 +156,9 @@ func (h *heap) withRoom(c uint8, direct bool) (*span, error) {
 	if s := h.pick(c, direct); s != nil {
 		return s, nil
 	}
-	if s, err := h.scan(c); s != nil || err != nil {
-		return s, err
+	s, full := h.scan(c)
+	if s != nil || full != nil && !errors.Is(full, ErrFull) {
+		return s, full
 	}
 	if direct && h.pick(c, false) != nil { // what keeps it are live records
 		if err := h.p.Checkpoint(background); err != nil {
@@ -167,9 +169,12 @@ func (h *heap) withRoom(c uint8, direct bool) (*span, error) {
 		}
 	}
 	for _, s := range h.empties() {
-		if s, err := h.reassign(s, c); s != nil || err != nil {
+		if s, err := h.reassign(s, c); err != errSkipped && (s != nil || err != nil) {
 			return s, err
 		}
+	}
+	if full != nil {
+		return nil, full
 	}
 	return nil, fmt.Errorf("%w: no slot of %d bytes is free", ErrFull, classes[c])
 }
@@ -194,32 +199,66 @@ func (h *heap) pick(c uint8, direct bool) *span {
 }
 
 // scan looks at spans that nobody looked at yet, and gives a class to the first that has none.
-func (h *heap) scan(c uint8) (*span, error) {
+// Where the device is full, only those will do that were used before: they have their space.
+func (h *heap) scan(c uint8) (found *span, full error) {
+	var later []int64
+	defer func() { h.none = append(h.none, later...) }()
 	for {
 		for len(h.none) > 0 {
 			i := h.none[len(h.none)-1]
 			h.none = h.none[:len(h.none)-1]
-			if s := h.loaded(i); s.class == classNone && !s.held && s.base < lastIncarnation {
-				return h.assign(s, c)
+			s := h.loaded(i)
+			switch {
+			case s.class != classNone || s.held || s.base == lastIncarnation:
+				continue
+			case full != nil && !s.used:
+				later = append(later, i)
+				continue
 			}
+			next, err := h.assign(s, c)
+			switch {
+			case err == nil:
+				return next, nil
+			case err == errSkipped:
+				continue
+			}
+			later = append(later, i)
+			if !errors.Is(err, ErrFull) {
+				return nil, err
+			}
+			full = err
 		}
-		if h.cursor >= h.p.spans {
-			return nil, nil
-		}
-		i := h.cursor
-		h.cursor++
-		if h.p.isTable(i) {
-			continue
-		}
-		s, err := h.load(i)
-		if err != nil {
-			h.lost++
-			continue
-		}
-		if s.class == c && s.left > 0 {
+		s, err := h.advance(c)
+		switch {
+		case s != nil:
 			return s, nil
+		case err != nil:
+			return nil, full
 		}
 	}
+}
+
+var errEnd = errors.New("the last span")
+
+// advance looks at the next span, and returns it if it has a free slot of a class.
+func (h *heap) advance(c uint8) (*span, error) {
+	if h.cursor >= h.p.spans {
+		return nil, errEnd
+	}
+	i := h.cursor
+	h.cursor++
+	if h.p.isTable(i) {
+		return nil, nil
+	}
+	s, err := h.load(i)
+	if err != nil {
+		h.lost++
+		return nil, nil
+	}
+	if s.class == c && s.left > 0 {
+		return s, nil
+	}
+	return nil, nil
 }
 
 // empties returns the spans that were read and have slots, of which nobody has one.

@@ -92,9 +92,10 @@ type record struct {
 }
 
 // read reads the chain that begins at a place. R4: it counts only if this generation wrote it.
-// What is no record has no sequence.
+// What is no record has no sequence; one that is torn has that of its header. One that is whole but
+// for its generation is torn: with that of another opening its CRC would not be right.
 func (l *logReader) read(at int64) (r record, err error) {
-	crc, from := uint32(0), at
+	crc, from, foreign := uint32(0), at, false
 	for i := 0; at-from < l.g.log; i++ {
 		var h [headerSize]byte
 		if err := l.m.Read(l.g.logPlace(at), h[:]); err != nil {
@@ -102,10 +103,14 @@ func (l *logReader) read(at int64) (r record, err error) {
 		}
 		n, more := int64(le.Uint32(h[4:])), le.Uint16(h[34:]) == partMore
 		if le.Uint64(h[8:]) != l.generation {
-			return record{torn: i > 0}, nil
+			if i > 0 {
+				return tornRecord(!foreign, r.sequence), nil
+			}
+			foreign = true
+			le.PutUint64(h[8:], l.generation)
 		}
 		if n < headerSize || n%word != 0 || n > l.g.room(at) || int(le.Uint16(h[32:])) != i || more && n != l.g.room(at) {
-			return record{torn: true}, nil
+			return tornRecord(!foreign, le.Uint64(h[16:])), nil
 		}
 		r.sequence, r.durable = le.Uint64(h[16:]), le.Uint64(h[24:])
 		body := make([]byte, n-headerSize)
@@ -116,12 +121,20 @@ func (l *logReader) read(at int64) (r record, err error) {
 		crc = chainCRC(crc, h[:], body)
 		at += n
 		if !more {
-			if crc != le.Uint32(h[:]) {
-				return record{torn: true}, nil
+			if valid := crc == le.Uint32(h[:]); !valid || foreign {
+				return tornRecord(valid || !foreign, r.sequence), nil
 			}
 			r.length = roundUp(at, line) - from
 			return r, nil
 		}
 	}
-	return record{torn: true}, nil
+	return tornRecord(!foreign, r.sequence), nil
+}
+
+// tornRecord is what is no record. Where it was begun, it has the sequence that it says.
+func tornRecord(torn bool, sequence uint64) record {
+	if !torn {
+		return record{}
+	}
+	return record{torn: true, sequence: sequence}
 }

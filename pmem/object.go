@@ -8,7 +8,7 @@ package pmem
 //	 8  u32 label: 0 in this version
 //	12  u32 bytes of the object
 //	16  u32 checksum of each block of 256 bytes; the last may be shorter
-//	..  u32 checksum of all before it
+//	..  u32 checksum of all before it, exclusive or the lowest 32 bits of a 32nd of the offset in the pool
 //	..  the bytes of the object, from a multiple of 8 on
 //
 // A free slot has its incarnation, the state 0, and the CRC. One that was never used is all zeros.
@@ -59,22 +59,26 @@ func spaceOf(size int64) int64 { return bytesOffset(size) + roundUp(size, word) 
 // block returns the bytes of a block.
 func block(b []byte, i int64) []byte { return b[i*blockSize : min((i+1)*blockSize, int64(len(b)))] }
 
+// headCRC is the CRC of what stands before it at an offset: the header of an object and the CRCs of
+// its blocks. It is right in this place alone, so that what was written to a wrong one is found.
+func headCRC(off int64, head []byte) uint32 { return checksum(head) ^ uint32(off/leastStep) }
+
 // seal computes the CRCs of an object that stands in image from its header on.
-func seal(image []byte, size int64) {
+func seal(off int64, image []byte, size int64) {
 	at, b := int64(objectHeader), image[bytesOffset(size):][:size]
 	for i := range blocksOf(size) {
 		le.PutUint32(image[at:], checksum(block(b, i)))
 		at += 4
 	}
-	le.PutUint32(image[at:], checksum(image[:at]))
+	le.PutUint32(image[at:], headCRC(off, image[:at]))
 }
 
 // freed returns the header of a free slot.
-func freed(incarnation uint16) []byte {
+func freed(off int64, incarnation uint16) []byte {
 	b := make([]byte, freeHeader)
 	h := header{incarnation: incarnation}
 	h.encode(b)
-	le.PutUint32(b[objectHeader:], checksum(b[:objectHeader]))
+	le.PutUint32(b[objectHeader:], headCRC(off, b[:objectHeader]))
 	return b
 }
 
@@ -84,7 +88,7 @@ func freeIncarnation(off int64, b []byte) (uint16, error) {
 		return 0, nil
 	}
 	switch h := decodeHeader(b); {
-	case le.Uint32(b[objectHeader:]) != checksum(b[:objectHeader]) && h.state == stateFree:
+	case le.Uint32(b[objectHeader:]) != headCRC(off, b[:objectHeader]) && h.state == stateFree:
 		return 0, damaged(off, "the CRC of a free slot is wrong")
 	case h.state != stateFree:
 		return 0, damaged(off, "the slot is free, and the object in it is live")
@@ -94,10 +98,24 @@ func freeIncarnation(off int64, b []byte) (uint16, error) {
 }
 
 func isZero(b []byte) bool {
+	for ; len(b) >= word; b = b[word:] {
+		if le.Uint64(b) != 0 {
+			return false
+		}
+	}
 	for _, c := range b {
 		if c != 0 {
 			return false
 		}
 	}
 	return true
+}
+
+// checkHead checks the header of an object, and the CRCs of its blocks, which end with their own.
+func checkHead(off int64, head []byte) error {
+	end := len(head) - 4
+	if le.Uint32(head[end:]) != headCRC(off, head[:end]) {
+		return damaged(off, "the CRC of the header of an object is wrong")
+	}
+	return nil
 }

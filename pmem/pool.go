@@ -70,7 +70,6 @@ type Pool struct {
 	tail    position // live records are those behind tail, up to head
 	head    position
 	durable uint64 // the highest sequence known durable
-	slot    int64  // of the tail that is written next
 	dirty   []medium.Extent
 	failed  error
 	parts   []part
@@ -86,6 +85,7 @@ type Pool struct {
 	checkpointed atomic.Uint64 // the sequence up to which all is durable in place
 	gate         gate
 	poisoned     atomic.Pointer[error]
+	halved       atomic.Bool  // a transaction is half in place: nothing can be read
 	active       atomic.Int64 // transactions
 }
 
@@ -136,16 +136,28 @@ func CreateOn(m *medium.Medium, o Options) (*Pool, error) {
 	le.PutUint64(s.id[:], o.Rand())
 	le.PutUint64(s.id[8:], o.Rand())
 	p := newPool(m, &s, o)
-	if err := p.prepare(); err != nil {
+	err := m.Guard(func() error {
+		if err := p.prepare(); err != nil {
+			return err
+		}
+		return p.begin(superA)
+	})
+	if err != nil {
 		return nil, err
 	}
-	return p, p.begin(superA)
+	return p, nil
 }
 
 // prepare allocates what every pool uses. On an ordinary file the log is written, and not only
 // allocated: a synchronous write of it then changes nothing but its bytes.
 func (p *Pool) prepare() error {
 	if err := p.m.Allocate(0, p.geometry.heap); err != nil {
+		return err
+	}
+	if err := p.m.Write(rootPlace(0), rootEntry{}.encode(0), medium.Superblock); err != nil {
+		return err
+	}
+	if err := p.m.Write(typePlace(0), typeEntry{}.encode(0), medium.Superblock); err != nil {
 		return err
 	}
 	if p.m.Info().Kind != medium.PageCache {
@@ -182,7 +194,8 @@ func OpenOn(m *medium.Medium, o Options) (*Pool, error) {
 	}
 	p.applied.Store(p.head.sequence)
 	p.checkpointed.Store(p.head.sequence)
-	return p, p.types.load(p)
+	p.types.load(p)
+	return p, nil
 }
 
 // Close makes everything durable in place, and closes the medium. It waits for transactions that

@@ -33,6 +33,9 @@ func (tx *Tx) locate(off int64) (place, error) {
 		}
 	}
 	slot, ok := s.slotAt(off & (tx.p.span - 1))
+	if !ok && !s.used { // what is stale was there once
+		return place{}, fmt.Errorf("%w, or %w", ErrReference, damaged(tx.p.entryOffset(i), "span %d was never used, and a reference is to offset %d in it", i, off))
+	}
 	if !ok {
 		return place{}, fmt.Errorf("%w: offset %d", ErrStale, off)
 	}
@@ -64,7 +67,7 @@ func (tx *Tx) done(stripe uint32, version uint64) bool {
 func (tx *Tx) open(o *object, off int64, incarnation uint16, w *want) (err error) {
 	o.stripe = tx.p.stripes.of(off)
 	if o.place, err = tx.locate(off); err != nil {
-		return tx.absent(o.stripe, err)
+		return tx.missing(o.stripe, err)
 	}
 	if o.version, err = tx.begin(o.stripe); err != nil {
 		return err
@@ -75,9 +78,9 @@ func (tx *Tx) open(o *object, off int64, incarnation uint16, w *want) (err error
 	return nil
 }
 
-// absent returns why no object can be at an offset. The heap may know of a free that the transaction
+// missing returns why no object can be at an offset. The heap may know of a free that the transaction
 // does not see yet: then what led to it has changed too, and it is a conflict.
-func (tx *Tx) absent(stripe uint32, err error) error {
+func (tx *Tx) missing(stripe uint32, err error) error {
 	version, conflict := tx.begin(stripe)
 	if conflict != nil {
 		return conflict
@@ -100,10 +103,10 @@ func (tx *Tx) readHead(o *object, incarnation uint16, w *want) (err error) {
 		return err
 	}
 	o.header = decodeHeader(o.head)
-	switch {
-	case o.incarnation != incarnation || o.state == stateFree:
-		return fmt.Errorf("%w: offset %d has incarnation %d, the reference %d", ErrStale, o.off, o.incarnation, incarnation)
-	case o.state != stateLive || spaceOf(int64(o.size)) > o.s.room(&tx.p.geometry):
+	if o.state == stateFree {
+		return tx.absent(o, incarnation)
+	}
+	if o.state != stateLive || spaceOf(int64(o.size)) > o.s.room(&tx.p.geometry) {
 		return damaged(o.off, "the header of an object: state %d, %d bytes", o.state, o.size)
 	}
 	end := objectHeader + 4*blocksOf(int64(o.size))
@@ -112,10 +115,40 @@ func (tx *Tx) readHead(o *object, incarnation uint16, w *want) (err error) {
 			return err
 		}
 	}
-	if le.Uint32(o.head[end:]) != checksum(o.head[:end]) {
-		return damaged(o.off, "the CRC of the header of an object is wrong")
+	if err := checkHead(o.off, o.head[:end+4]); err != nil {
+		return err
+	}
+	if o.incarnation != incarnation {
+		return stale(o, incarnation)
 	}
 	return w.holds(o.header)
+}
+
+func stale(o *object, incarnation uint16) error {
+	return fmt.Errorf("%w: offset %d has incarnation %d, the reference %d", ErrStale, o.off, o.incarnation, incarnation)
+}
+
+// absent says why no object is in a slot. It was freed, unless the header is not valid, or the
+// bitmap has another opinion.
+func (tx *Tx) absent(o *object, incarnation uint16) error {
+	switch _, err := freeIncarnation(o.off, o.head); {
+	case err != nil:
+		return err
+	case o.s.slot == 0 || tx.p.taken(o.place):
+		return damaged(o.off, "the header says that nothing is there, and the tables that there is an object")
+	}
+	return stale(o, incarnation)
+}
+
+// taken reports whether the bitmap says that a slot has an object. The caller sees to it that this
+// one does not change meanwhile; those that share a word with it are kept from it by the turn.
+func (p *Pool) taken(at place) bool {
+	p.turn.Lock()
+	defer p.pass()
+	defer p.turn.Unlock()
+	off, mask := p.bitmapWord(at.s, at.slot)
+	w, err := p.m.Load8(off)
+	return err == nil && w&mask != 0
 }
 
 // copyBlock copies a block of an object, and checks its CRC.

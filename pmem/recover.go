@@ -25,41 +25,36 @@ func liveLog(m *medium.Medium, s *superblock, g *geometry) (all []record, tail, 
 		if err != nil {
 			return nil, tail, head, false, err
 		}
-		if r.sequence != head.sequence+1 || head.at+r.length-tail.at > g.log {
-			torn = r.torn
+		if r.torn || r.sequence != head.sequence+1 || head.at+r.length-tail.at > g.log {
+			torn = r.torn && r.sequence == head.sequence+1 // else it is what the last round left
 			break
 		}
 		all = append(all, r)
 		head = position{head.at + r.length, r.sequence}
 	}
-	return all, tail, head, torn, l.findDamage(head.sequence)
+	rest, err := l.findDamage(head.sequence)
+	return all, tail, head, torn || rest, err
 }
 
-// findDamage looks for a valid record that says that more was durable than was replayed (R7).
-func (l *logReader) findDamage(replayed uint64) error {
+// findDamage looks for a valid record that says that more was durable than was replayed (R7). It
+// reports whether anything is left of later records: then the log is torn. What can't be read is
+// no record: it is behind the end of the log, where nothing has to be.
+func (l *logReader) findDamage(replayed uint64) (rest bool, err error) {
 	for at := int64(0); at < l.g.log; at += line {
 		var h [headerSize]byte
-		if err := l.m.Read(l.g.logPlace(at)+word, h[word:2*word]); err != nil {
-			return err
-		}
-		if le.Uint64(h[8:]) != l.generation {
+		place := l.g.logPlace(at)
+		if l.m.Read(place+word, h[word:2*word]) != nil || le.Uint64(h[8:]) != l.generation || l.m.Read(place, h[:]) != nil {
 			continue
 		}
-		if err := l.m.Read(l.g.logPlace(at), h[:]); err != nil {
-			return err
-		}
+		rest = rest || le.Uint64(h[16:]) > replayed
 		if le.Uint64(h[24:]) <= replayed || le.Uint16(h[32:]) != 0 {
 			continue
 		}
-		r, err := l.read(at)
-		if err != nil {
-			return err
-		}
-		if r.durable > replayed && r.length > 0 {
-			return damaged(l.g.logPlace(at), "the log: sequence %d is not valid, and the record of sequence %d says that it was durable", replayed+1, r.sequence)
+		if r, err := l.read(at); err == nil && r.durable > replayed && r.length > 0 {
+			return rest, damaged(place, "the log: sequence %d is not valid, and the record of sequence %d says that it was durable", replayed+1, r.sequence)
 		}
 	}
-	return nil
+	return rest, nil
 }
 
 // recover replays the log, makes the result durable, and begins an empty log.
@@ -91,11 +86,11 @@ func (p *Pool) recover(other int64) error {
 }
 
 // validateBody reports a record that is valid and says what can't be done. Nothing of it is.
-func (p *Pool) validateBody(r record) error {
+func (g *geometry) validateBody(r record) error {
 	for body := r.body; len(body) > 0; {
 		one, rest, err := nextRun(body)
 		if err == nil {
-			err = p.validate(one)
+			err = g.validate(one)
 		}
 		if err != nil {
 			return errors.Join(damaged(logOffset, "the record of sequence %d", r.sequence), err)

@@ -9,16 +9,18 @@ import (
 	"github.com/safevma/safevma/pmem/medium"
 )
 
-// typeEntry is an entry of the table of types. They are filled in order.
+// typeEntry is an entry of the table of types. They are filled in order. The one behind the last
+// has no hash and no reference, and is valid all the same: zeros are damage.
 //
 //	 0  u64 first 8 bytes of the SHA-256 of the descriptor
 //	 8  u64 reference to the descriptor, an object of type 2
 //	16  u32 bytes of an object, u32 reserved: 0
 //	..  reserved: 0
-//	60  u32 checksum of the number of the entry (u32) and all before it
+//	60  u32 checksum of the offset of the entry in the pool (u32) and all before it
 type typeEntry struct {
 	hash, ref uint64
 	size      uint32
+	bad       error // why it can't be read
 }
 
 func typePlace(i int) int64 { return typesOffset + int64(i)*typeEntrySize }
@@ -28,20 +30,17 @@ func (e typeEntry) encode(i int) []byte {
 	le.PutUint64(b, e.hash)
 	le.PutUint64(b[8:], e.ref)
 	le.PutUint32(b[16:], e.size)
-	le.PutUint32(b[60:], entryChecksum(i, b[:60]))
+	le.PutUint32(b[60:], entryChecksum(typePlace(i), b[:60]))
 	return b
 }
 
-// decodeTypeEntry reports whether there is one.
+// decodeTypeEntry reports whether there is one, or this is the end.
 func decodeTypeEntry(i int, b []byte) (e typeEntry, ok bool, err error) {
-	if isZero(b) {
-		return e, false, nil
-	}
-	e = typeEntry{le.Uint64(b), le.Uint64(b[8:]), le.Uint32(b[16:])}
-	if le.Uint32(b[60:]) != entryChecksum(i, b[:60]) {
+	e = typeEntry{hash: le.Uint64(b), ref: le.Uint64(b[8:]), size: le.Uint32(b[16:])}
+	if le.Uint32(b[60:]) != entryChecksum(typePlace(i), b[:60]) {
 		return e, false, damaged(typePlace(i), "the CRC of entry %d of the table of types is wrong", i)
 	}
-	return e, true, nil
+	return e, e.ref != 0, nil
 }
 
 // registry is the types of a pool. It only grows.
@@ -52,25 +51,28 @@ type registry struct {
 }
 
 // load reads the table.
-func (r *registry) load(p *Pool) error {
-	entries, err := readTypes(p.m)
+func (r *registry) load(p *Pool) {
+	entries := readTypes(p.m)
 	r.entries.Store(&entries)
-	return err
 }
 
-func readTypes(m interface{ Read(int64, []byte) error }) (all []typeEntry, err error) {
+// readTypes reads the table of types. Entries that are damaged are among the others: what is of
+// other types can be read.
+func readTypes(m interface{ Read(int64, []byte) error }) (all []typeEntry) {
 	for i := range types {
 		b := make([]byte, typeEntrySize)
 		if err := m.Read(typePlace(i), b); err != nil {
-			return nil, err
+			all = append(all, typeEntry{bad: err})
+			continue
 		}
 		e, ok, err := decodeTypeEntry(i, b)
-		if err != nil || !ok {
-			return all, err
+		if err == nil && !ok {
+			break
 		}
+		e.bad = err
 		all = append(all, e)
 	}
-	return all, nil
+	return all
 }
 
 func (r *registry) count() int {
@@ -92,7 +94,22 @@ func (r *registry) find(t reflect.Type) (typed, error) {
 	if k, ok := r.lookUp(l); ok {
 		return k, nil
 	}
+	if err := r.damage(); err != nil {
+		return typed{}, fmt.Errorf("the pool does not know type %s: %w", l.name, err)
+	}
 	return typed{}, fmt.Errorf("%w: the pool has no object of type %s", ErrType, l.name)
+}
+
+// damage says why a type that is not found may be there all the same.
+func (r *registry) damage() error {
+	if all := r.entries.Load(); all != nil {
+		for _, e := range *all {
+			if e.bad != nil {
+				return e.bad
+			}
+		}
+	}
+	return nil
 }
 
 func (r *registry) lookUp(l *layout) (typed, bool) {
@@ -102,7 +119,7 @@ func (r *registry) lookUp(l *layout) (typed, bool) {
 	}
 	hash := textHash(l.text())
 	for i, e := range *all {
-		if e.hash == hash && int64(e.size) == l.size {
+		if e.bad == nil && e.hash == hash && int64(e.size) == l.size {
 			k := typed{l.rtype, l, uint32(i + firstType)}
 			r.known.Store(l.rtype, k)
 			return k, true
@@ -134,6 +151,9 @@ func (r *registry) add(p *Pool, l *layout) (typed, error) {
 	if known := r.entries.Load(); known != nil {
 		all = *known
 	}
+	if err := r.damage(); err != nil {
+		return typed{}, fmt.Errorf("type %s can't be added: %w", l.name, err)
+	}
 	if len(all) == types {
 		return typed{}, fmt.Errorf("%w: a pool has %d types at most", ErrFull, types)
 	}
@@ -148,6 +168,9 @@ func (r *registry) add(p *Pool, l *layout) (typed, error) {
 		}
 		e.ref = ref.word
 		tx.putEntry(typePlace(len(all)), e.encode(len(all)))
+		if next := len(all) + 1; next < types {
+			tx.putEntry(typePlace(next), typeEntry{}.encode(next))
+		}
 		return nil
 	})
 	if err != nil {

@@ -1,18 +1,20 @@
 package pmem
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 )
 
-// rootEntry is an entry of the table of roots. They are filled in order, and keep their names.
+// rootEntry is an entry of the table of roots. They are filled in order, and keep their names. The
+// one behind the last has no reference and no name, and is valid all the same: zeros are damage.
 //
 //	 0  u64 reference, 0: none
 //	 8  u32 type
 //	12  u8 length of the name, 3 bytes reserved: 0
 //	16  name, up to 40 bytes
 //	56  u32 reserved: 0
-//	60  u32 checksum of the number of the entry (u32) and all before it
+//	60  u32 checksum of the offset of the entry in the pool (u32) and all before it
 type rootEntry struct {
 	ref  uint64
 	typ  uint32
@@ -30,18 +32,16 @@ func (e rootEntry) encode(i int) []byte {
 	le.PutUint32(b[8:], e.typ)
 	b[12] = uint8(len(e.name))
 	copy(b[16:], e.name)
-	le.PutUint32(b[60:], entryChecksum(i, b[:60]))
+	le.PutUint32(b[60:], entryChecksum(rootPlace(i), b[:60]))
 	return b
 }
 
+// decodeRoot reports whether there is an entry, or this is the end.
 func decodeRoot(i int, b []byte) (e rootEntry, ok bool, err error) {
-	if isZero(b) {
-		return e, false, nil
-	}
-	if le.Uint32(b[60:]) != entryChecksum(i, b[:60]) || b[12] > mostRootName {
+	if le.Uint32(b[60:]) != entryChecksum(rootPlace(i), b[:60]) || b[12] > mostRootName {
 		return e, false, damaged(rootPlace(i), "the CRC of entry %d of the table of roots is wrong", i)
 	}
-	return rootEntry{le.Uint64(b), le.Uint32(b[8:]), string(b[16 : 16+b[12]])}, true, nil
+	return rootEntry{le.Uint64(b), le.Uint32(b[8:]), string(b[16 : 16+b[12]])}, b[12] > 0, nil
 }
 
 // Root returns what a name refers to, or the nil reference if there is no such root. A root of
@@ -84,6 +84,9 @@ func SetRoot[T any](tx *Tx, name string, r Ref[T]) error {
 		return fmt.Errorf("%w: root %q has type %d", ErrType, name, e.typ)
 	}
 	tx.putEntry(rootPlace(i), rootEntry{r.word, id, name}.encode(i))
+	if e.name == "" && i+1 < roots {
+		tx.putEntry(rootPlace(i+1), rootEntry{}.encode(i+1))
+	}
 	return nil
 }
 
@@ -100,17 +103,30 @@ func (tx *Tx) typeID(t reflect.Type, learn bool) (uint32, error) {
 	return k.id, err
 }
 
-// findRoot returns the entry of a name, or the first one that is free.
+// findRoot returns the entry of a name, or the first one that is free. Where one is damaged, those
+// behind it are found all the same; but what is not found may be that one.
 func (tx *Tx) findRoot(name string) (int, rootEntry, error) {
+	var bad error
 	for i := range roots {
-		var b [rootSize]byte
-		if err := tx.getEntry(rootPlace(i), b[:]); err != nil {
+		e, ok, err := tx.readRoot(i)
+		switch {
+		case tx.conflict:
 			return 0, rootEntry{}, err
-		}
-		e, ok, err := decodeRoot(i, b[:])
-		if err != nil || !ok || e.name == name {
-			return i, e, err
+		case err != nil:
+			bad = errors.Join(bad, err)
+		case !ok:
+			return i, rootEntry{}, bad
+		case e.name == name:
+			return i, e, nil
 		}
 	}
-	return roots, rootEntry{}, nil
+	return roots, rootEntry{}, bad
+}
+
+func (tx *Tx) readRoot(i int) (rootEntry, bool, error) {
+	var b [rootSize]byte
+	if err := tx.getEntry(rootPlace(i), b[:]); err != nil {
+		return rootEntry{}, false, err
+	}
+	return decodeRoot(i, b[:])
 }

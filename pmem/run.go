@@ -1,6 +1,9 @@
 package pmem
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // reserveRun takes a run of spans for a big object. A run does not cross a zone, whose table is
 // in the way.
@@ -8,22 +11,34 @@ func (h *heap) reserveRun(n int64) (reservation, error) {
 	if most := min(h.p.zoneMask, h.p.spans-1); n > most {
 		return reservation{}, fmt.Errorf("%w: the object takes %d bytes, and in this pool one takes at most %d", ErrTooBig, n<<h.p.spanShift, most<<h.p.spanShift)
 	}
-	first, ok := h.findRun(h.rover, h.p.spans, n)
-	if !ok {
-		first, ok = h.findRun(0, min(h.p.spans, h.rover+n), n)
+	full := fmt.Errorf("%w: no run of %d spans of %d bytes is free", ErrFull, n, h.p.span)
+	for allocated := false; ; {
+		first, ok := h.findRun(h.rover, h.p.spans, n, allocated)
+		if !ok {
+			first, ok = h.findRun(0, min(h.p.spans, h.rover+n), n, allocated)
+		}
+		if !ok {
+			return reservation{}, full
+		}
+		r, err := h.holdRun(first, n)
+		switch {
+		case err == nil:
+			h.rover = first + n
+			return r, nil
+		case errors.Is(err, ErrFull) && !allocated: // spans that were used before have their space
+			full, allocated = err, true
+		case err != errSkipped:
+			return reservation{}, err
+		}
 	}
-	if !ok {
-		return reservation{}, fmt.Errorf("%w: no run of %d spans of %d bytes is free", ErrFull, n, h.p.span)
-	}
-	h.rover = first + n
-	return h.holdRun(first, n)
 }
 
-// findRun looks for spans in a row in which nothing is.
-func (h *heap) findRun(from, to, n int64) (first int64, ok bool) {
+// findRun looks for spans in a row in which nothing is, and that are allocated on the device if
+// that is asked for.
+func (h *heap) findRun(from, to, n int64, allocated bool) (first int64, ok bool) {
 	found := int64(0)
 	for i := from; i < to && found < n; i++ {
-		if h.p.isTable(i) || !h.vacant(i) {
+		if h.p.isTable(i) || !h.vacant(i) || allocated && !h.loaded(i).used {
 			found = 0
 			continue
 		}
@@ -66,8 +81,14 @@ func (h *heap) holdRun(first, n int64) (reservation, error) {
 			if err != nil {
 				return reservation{}, err
 			}
+			if next == nil {
+				return reservation{}, h.skip(s)
+			}
 			changes = append(changes, next)
 		} else if !s.used {
+			if err := h.untouched(s); err != nil {
+				return reservation{}, err
+			}
 			changes = append(changes, h.p.newSpan(i, descriptor{used: true}))
 		}
 		last = max(last, s.changed)

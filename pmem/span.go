@@ -79,10 +79,12 @@ func (s *span) take() int64 {
 	return -1
 }
 
-// give makes a slot free.
+// give makes a slot free. It may be so already: where the bitmap was damaged.
 func (s *span) give(slot int64) {
-	s.free[slot/64] |= 1 << (slot % 64)
-	s.left++
+	if bit := uint64(1) << (slot % 64); s.free[slot/64]&bit == 0 {
+		s.free[slot/64] |= bit
+		s.left++
+	}
 }
 
 // empty reports whether it has slots, and nobody has one.

@@ -91,10 +91,10 @@ func validateSizes(size, log, extent, span int64) error {
 		return fmt.Errorf("a span of %d bytes: it is a power of two from %d to %d", span, leastSpan, mostSpan)
 	case extent < 2*line || extent%line != 0:
 		return fmt.Errorf("an extent of the log of %d bytes: it is a multiple of %d, and at least %d", extent, line, 2*line)
-	case log < leastLog || log%extent != 0 || log/extent < 2 || log > 1<<40:
-		return fmt.Errorf("a log of %d bytes: it has at least two extents of %d bytes, and at least %d bytes", log, extent, leastLog)
-	case size >= 1<<offsetBits:
-		return fmt.Errorf("a size of %d bytes: it is less than 2^%d", size, offsetBits)
+	case log < leastLog || log%extent != 0 || log/extent < 2 || log > mostLog:
+		return fmt.Errorf("a log of %d bytes: it has at least two extents of %d bytes, and %d to %d bytes", log, extent, leastLog, mostLog)
+	case size > mostSize || size > mostZones*span/spanEntrySize*span:
+		return fmt.Errorf("a size of %d bytes: it is at most %d, and with spans of %d bytes %d", size, mostSize, span, min(mostSize, mostZones*span/spanEntrySize*span))
 	}
 	if least := leastSize(log, span); size < least || size%word != 0 {
 		return fmt.Errorf("a size of %d bytes: with this log and these spans it is a multiple of %d, and at least %d", size, word, least)

@@ -2,8 +2,9 @@ package pmem
 
 import "github.com/safevma/safevma/pmem/medium"
 
-// A tail slot says up to where records are applied and durable. There are two, used in turn, so
-// that a torn one leaves the other.
+// A tail slot says up to where records are applied and durable. There are two, written one after
+// the other at each checkpoint, so that a torn one leaves the other. Both are durable before what
+// they pass is overwritten: one that is lost later leaves the other too.
 //
 //	 0  u64 generation
 //	 8  u64 sequence
@@ -50,13 +51,19 @@ func (p *Pool) checkpoint() error {
 	if p.tail == p.head {
 		return nil
 	}
+	return p.m.Guard(p.moveTail)
+}
+
+func (p *Pool) moveTail() error {
 	if err := p.m.PersistAll(p.dirty); err != nil {
 		return err
 	}
-	if err := p.m.Write(tailPlace(p.slot), encodeTail(p.super.generation, p.head), medium.Superblock); err != nil {
-		return err
+	b := encodeTail(p.super.generation, p.head)
+	for i := range int64(2) {
+		if err := p.m.Write(tailPlace(i), b, medium.Superblock); err != nil {
+			return err
+		}
 	}
-	p.slot = 1 - p.slot
 	p.dirty = p.dirty[:0]
 	p.tail = p.head
 	p.checkpointed.Store(p.tail.sequence)

@@ -84,6 +84,9 @@ func (tx *Tx) attempt(ctx context.Context, fn func(tx *Tx) error) (err error) {
 	if tx.conflict {
 		return errConflict
 	}
+	if tx.p.halved.Load() { // whatever it has seen
+		return tx.p.broken()
+	}
 	if err == nil {
 		err = tx.failed
 	}

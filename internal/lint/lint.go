@@ -23,7 +23,7 @@ var floors = [][]string{
 	{"internal/sys", "guarantee", "lab/machine", "pmem/medium/internal/line"},
 	{"kernel/process", "pmem/medium", "pmem/crash/state", "lab/debian", "lab/image", "lab/wire"},
 	{"kernel/", "pmem", "pmem/crash", "lab/guest", "lab/vm"},
-	{"rules", "pmem/fsck", "pmem/model", "pmem/crash/", "lab/feature"},
+	{"rules", "pmem/fsck", "pmem/inspect", "pmem/model", "pmem/crash/", "lab/feature"},
 	{"audit/manifest", "pmem/workload", "lab"},
 	{"audit"},
 	{"internal/term"},
@@ -31,7 +31,7 @@ var floors = [][]string{
 }
 
 // aids are for tests and for the repository: they stand beside the house.
-var aids = []string{"lab/labtest", "internal/benchmark", "internal/interleave", "internal/lint", "internal/offender", "internal/survival"}
+var aids = []string{"lab/labtest", "internal/benchmark", "internal/history", "internal/interleave", "internal/lint", "internal/offender", "internal/survival"}
 
 // libraries are what others import: they bring the standard library and x/sys alone.
 var libraries = []string{"guarantee", "region", "pmem", "label", "kernel"}

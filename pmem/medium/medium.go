@@ -150,8 +150,14 @@ func (m *Medium) Extend(size int64) error {
 // Allocate makes sure that stores to a range do not lack space, and leaves its bytes alone. A full
 // device is ENOSPC here. It is for a medium that was opened sparse.
 func (m *Medium) Allocate(off, n int64) error {
-	if err := m.ready("allocate", off, n); err != nil || m.file == nil || n == 0 {
+	if err := m.ready("allocate", off, n); err != nil || n == 0 {
 		return err
+	}
+	if m.way == recorded {
+		return fail("allocate", off, n, m.recorder.Event(Event{Action: Allocate, Off: off, Len: n}))
+	}
+	if m.file == nil {
+		return nil
 	}
 	err := sys.Fallocate(m.file, off, n)
 	if errors.Is(err, syscall.EOPNOTSUPP) { // there, the device may be full at any store
