@@ -88,7 +88,7 @@ func (tx *Tx) freeEdited(e *edit, incarnation uint16, w *want) error {
 	}
 	at, err := tx.locate(e.off)
 	if err != nil {
-		return tx.missing(tx.p.stripes.of(e.off), err)
+		return tx.nowhere(tx.p.stripes.of(e.off), err)
 	}
 	if err := tx.freeRuns(at, e.header); err != nil {
 		return err

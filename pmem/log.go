@@ -94,12 +94,26 @@ type record struct {
 // read reads the chain that begins at a place. R4: it counts only if this generation wrote it.
 // What is no record has no sequence; one that is torn has that of its header. One that is whole but
 // for its generation is torn: with that of another opening its CRC would not be right.
-func (l *logReader) read(at int64) (r record, err error) {
+func (l *logReader) read(at int64) (r record, err error) { return l.chain(at, nil) }
+
+// lost reports whether a record of that sequence is at a place, whole but for its generation or its
+// sequence: with those of another one its CRC would be wrong.
+func (l *logReader) lost(at int64, sequence uint64) bool {
+	r, err := l.chain(at, &sequence)
+	return err == nil && r.length > 0
+}
+
+// chain reads a chain, of whose first header a sequence of this generation may be assumed.
+func (l *logReader) chain(at int64, assumed *uint64) (r record, err error) {
 	crc, from, foreign := uint32(0), at, false
 	for i := 0; at-from < l.g.log; i++ {
 		var h [headerSize]byte
 		if err := l.m.Read(l.g.logPlace(at), h[:]); err != nil {
 			return record{}, err
+		}
+		if i == 0 && assumed != nil {
+			le.PutUint64(h[8:], l.generation)
+			le.PutUint64(h[16:], *assumed)
 		}
 		n, more := int64(le.Uint32(h[4:])), le.Uint16(h[34:]) == partMore
 		if le.Uint64(h[8:]) != l.generation {

@@ -67,7 +67,7 @@ func (tx *Tx) done(stripe uint32, version uint64) bool {
 func (tx *Tx) open(o *object, off int64, incarnation uint16, w *want) (err error) {
 	o.stripe = tx.p.stripes.of(off)
 	if o.place, err = tx.locate(off); err != nil {
-		return tx.missing(o.stripe, err)
+		return tx.nowhere(o.stripe, err)
 	}
 	if o.version, err = tx.begin(o.stripe); err != nil {
 		return err
@@ -78,9 +78,9 @@ func (tx *Tx) open(o *object, off int64, incarnation uint16, w *want) (err error
 	return nil
 }
 
-// missing returns why no object can be at an offset. The heap may know of a free that the transaction
+// nowhere returns why no object can be at an offset. The heap may know of a free that the transaction
 // does not see yet: then what led to it has changed too, and it is a conflict.
-func (tx *Tx) missing(stripe uint32, err error) error {
+func (tx *Tx) nowhere(stripe uint32, err error) error {
 	version, conflict := tx.begin(stripe)
 	if conflict != nil {
 		return conflict

@@ -26,7 +26,8 @@ func liveLog(m *medium.Medium, s *superblock, g *geometry) (all []record, tail, 
 			return nil, tail, head, false, err
 		}
 		if r.torn || r.sequence != head.sequence+1 || head.at+r.length-tail.at > g.log {
-			torn = r.torn && r.sequence == head.sequence+1 // else it is what the last round left
+			// What has another sequence is what the last round left, or its header is damaged.
+			torn = r.torn && r.sequence == head.sequence+1 || l.lost(head.at, head.sequence+1)
 			break
 		}
 		all = append(all, r)

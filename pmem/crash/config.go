@@ -44,7 +44,9 @@ type Config struct {
 	// Shallow leaves out crashes during recovery.
 	Shallow bool
 	// Lives is how many outcomes of recovery are lived on, where the workload has a Resume:
-	// all, or a random sample if there are more. Zero is 32.
+	// all, or a random sample if there are more. Zero is 32. One outcome counts twice if it
+	// stands for several images, which differ in what recovery did not read: one life begins
+	// with none of that durable, one with all. Those between are not lived on.
 	Lives int
 	// Restart adds, at each crash point, a process that is killed and restarted, and recovers
 	// what the caches hold, and then a power failure, which takes from the caches what recovery
@@ -58,7 +60,8 @@ type Config struct {
 	// returns an error may have taken effect or not. The workload may go on after it, or end
 	// with that error.
 	FailSyncs int
-	// Quick visits one crash point for each distinct call stack.
+	// Quick visits one crash point for each distinct call stack, where an acknowledgement is two:
+	// before it and after it.
 	Quick bool
 	// StrictLints makes lints failures.
 	StrictLints bool

@@ -2,16 +2,36 @@ package crash
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/safevma/safevma/pmem/crash/decision"
 )
 
-// keep keeps an image to be lived on: all of them, or a random sample if they become too many
-// (reservoir sampling).
+// keep keeps what is to be lived on. An outcome stands for images that differ in what recovery
+// did not read, but the next life may read it: so there is one in which nothing of that is
+// durable, and one in which all is.
 func (e *explorer) keep(box decision.Box, o *outcome, versions [][]int) {
 	if e.w.resume == nil || e.t.life != nil || o.absent {
 		return
 	}
+	none, all := firsts(versions), lasts(versions)
+	e.keepOne(box, none)
+	if !slices.Equal(none, all) {
+		e.keepOne(box, all)
+	}
+}
+
+func lasts(versions [][]int) []int {
+	picks := make([]int, len(versions))
+	for i, v := range versions {
+		picks[i] = v[len(v)-1]
+	}
+	return picks
+}
+
+// keepOne keeps an image: all of them, or a random sample if they become too many (reservoir
+// sampling).
+func (e *explorer) keepOne(box decision.Box, picks []int) {
 	e.report.LivesFound++
 	at := e.report.LivesFound - 1
 	if at >= e.cfg.Lives {
@@ -19,7 +39,7 @@ func (e *explorer) keep(box decision.Box, o *outcome, versions [][]int) {
 			return
 		}
 	}
-	sc := scene{box: box, picks: firsts(versions)}
+	sc := scene{box: box, picks: picks}
 	f := &Failure{}
 	e.describe(f)
 	l := &life{sc.image(), e.legal, f.Moment}

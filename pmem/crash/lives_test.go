@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/safevma/safevma/pmem/crash/state"
 	"github.com/safevma/safevma/pmem/medium"
 )
 
@@ -120,6 +121,45 @@ func TestLives(t *testing.T) {
 	w.Resume = nil
 	if _, err := explore(t, Config{Models: adrOnly, Shallow: true}, w); err != nil {
 		t.Errorf("one life shows it, so that the test says nothing of two: %v", err)
+	}
+}
+
+// What recovery did not read is there in one life, and in another one not: here a record behind
+// a torn one, which the next life makes a valid one again.
+func TestLivesWithLeftovers(t *testing.T) {
+	w := sumWorkload(false)
+	w.Run = func(o *Ops[*sum]) error {
+		for i := range uint64(2) {
+			err := o.Relaxed("leave", func(s *sum) error {
+				at := 128 + int64(s.n)*64
+				s.n, s.add = s.n+1, s.add+i+1
+				return errors.Join(s.m.Store8(at, i+1, 0), s.m.Store8(at+8, 2*i+2, 0))
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return o.Do("push 4", func(s *sum) error { return errors.Join(s.push(4), s.m.Persist(128, 3*64)) })
+	}
+	_, err := explore(t, Config{Models: adrOnly, Lives: 1000}, w)
+	f := wantFailure(t, err, errState)
+	if !strings.Contains(f.Moment, "in the life after a crash") {
+		t.Error(f.Moment)
+	}
+}
+
+// What a failed sync leaves is lived on as well.
+func TestLivesAfterFailedSyncs(t *testing.T) {
+	w := stackWorkload("")
+	w.Resume = func(o *Ops[*stack]) error {
+		return o.Do("push", func(s *stack) error { return s.push(7) })
+	}
+	r, err := explore(t, Config{Models: []state.Model{PageCache}, FailSyncs: 100, Lives: 1 << 20}, w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m := r.Models[0]; m.Lives != m.LivesFound || m.SyncsFailed == 0 || !m.Complete() {
+		t.Errorf("%d of %d lives", m.Lives, m.LivesFound)
 	}
 }
 

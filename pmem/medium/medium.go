@@ -121,7 +121,7 @@ func (m *Medium) aligned(op string, off, n int64) error {
 }
 
 // Extend makes the medium longer, with zeros. The space is allocated: nothing fails later for
-// want of it, and a full device is ENOSPC here. One call at a time. The new size survives a failure only after
+// want of it, and a full device is ENOSPC here, which leaves the file as long as it was. One call at a time. The new size survives a failure only after
 // [Medium.SyncFile], so nothing durable may point there before.
 func (m *Medium) Extend(size int64) error {
 	old := m.size.Load()

@@ -131,7 +131,7 @@ func (m *Medium) open(size int64, o Options) error {
 	if o.ReadOnly {
 		return m.openToRead(o)
 	}
-	if err := m.fillHoles(size, o); err != nil {
+	if err := m.fillHoles(st, size, o); err != nil {
 		return err
 	}
 	if m.log, err = sys.ReopenWritable(m.file); err != nil {
@@ -143,15 +143,20 @@ func (m *Medium) open(size int64, o Options) error {
 	return m.find(o)
 }
 
-func (m *Medium) fillHoles(size int64, o Options) error {
+func (m *Medium) fillHoles(st sys.FileStat, size int64, o Options) error {
 	if o.Sparse {
 		return nil
 	}
-	if err := allocate(m.file, 0, size); !errors.Is(err, syscall.EOPNOTSUPP) {
-		return err
+	err := allocate(m.file, 0, size)
+	if errors.Is(err, syscall.EOPNOTSUPP) || errors.Is(err, syscall.ENOSPC) && full(st) {
+		return nil
 	}
-	return nil
+	return err
 }
+
+// full reports a file that has as many blocks as it needs. Some file systems (xfs) want free space
+// as for a new one all the same.
+func full(st sys.FileStat) bool { return st.Blocks*512 >= st.Size }
 
 func (m *Medium) openToRead(o Options) error {
 	err := m.find(o)

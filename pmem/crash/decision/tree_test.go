@@ -230,3 +230,35 @@ func TestNotDeterministic(t *testing.T) {
 		t.Errorf("found %d of 20", found)
 	}
 }
+
+// Versions that write what is below them are no choice.
+func TestRewrites(t *testing.T) {
+	const cells = 16
+	box := Box{Base: make([]byte, cells*8), Layers: make([][]*state.Cell, 2)}
+	for i := range box.Base {
+		box.Base[i] = byte(i)
+	}
+	for off := int64(0); off < cells*8; off += 8 {
+		again := state.Version{Data: box.Base[off : off+8], Mask: []byte{1, 1, 1, 1, 1, 1, 1, 1}}
+		none := state.Version{Data: make([]byte, 8), Mask: make([]byte, 8)}
+		box.Layers[1] = append(box.Layers[1], &state.Cell{Off: off, Len: 8, Versions: []state.Version{none, again}})
+	}
+	var tree Tree[int]
+	runs, images := 0, 0
+	err := tree.Walk(box, Visitor[int]{
+		Run: func([]int) ([]Read, int, error) {
+			runs++
+			return []Read{{0, string(box.Base[:64])}, {64, string(box.Base[64:])}}, 0, nil
+		},
+		Leaf: func(_ int, versions [][]int) error {
+			images = 1
+			for _, v := range versions {
+				images *= len(v)
+			}
+			return nil
+		},
+	}).All()
+	if err != nil || runs != 1 || images != 1<<cells {
+		t.Errorf("%d of %d images dealt with by %d recoveries, %v", images, 1<<cells, runs, err)
+	}
+}
