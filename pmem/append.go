@@ -23,7 +23,9 @@ func (p *Pool) append(c *committer) error {
 	if int64(len(c.record))-headerSize > p.most(c.frees) {
 		return fmt.Errorf("%w: the transaction changes %d bytes, and the log of this pool takes %d", ErrTooBig, len(c.record)-headerSize, p.most(c.frees))
 	}
-	if !p.turn.TryLock() {
+	// Who finds others waiting waits with them: else one goroutine takes the turn again and again,
+	// and nothing is combined.
+	if p.queued.Load() > 0 || !p.turn.TryLock() {
 		return p.appendTogether(c)
 	}
 	p.batch = append(p.batch[:0], c)

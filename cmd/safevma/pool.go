@@ -27,7 +27,7 @@ opened: with the transactions in its log.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newPoolCreate(), newPoolInfo(), newPoolCheck(), newPoolInspect(), newPoolDump())
+	cmd.AddCommand(newPoolCreate(), newPoolInfo(), newPoolCheck(), newPoolInspect(), newPoolDump(), newPoolCrashtest())
 	return cmd
 }
 
