@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/safevma/safevma/pmem/crash/state"
 	"github.com/safevma/safevma/pmem/medium"
 )
 
@@ -120,6 +121,62 @@ func TestLives(t *testing.T) {
 	w.Resume = nil
 	if _, err := explore(t, Config{Models: adrOnly, Shallow: true}, w); err != nil {
 		t.Errorf("one life shows it, so that the test says nothing of two: %v", err)
+	}
+}
+
+// What a sync that failed left is lived on too.
+func TestLivesAfterFailedSyncs(t *testing.T) {
+	cfg := Config{Models: []state.Model{PageCache}, Lives: 1000, Shallow: true}
+	w := sumWorkload(false)
+	w.Run = func(o *Ops[*sum]) error { // after a failed sync nothing is acknowledged
+		for _, v := range []uint64{1, 2} {
+			if err := o.Do(fmt.Sprint("push ", v), func(s *sum) error { return s.push(v) }); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	whole, err := explore(t, cfg, w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.FailSyncs = 100
+	r, err := explore(t, cfg, w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m := r.Models[0]; m.SyncsFailed == 0 || m.Lives <= whole.Models[0].Lives || m.Lives != m.LivesFound || !m.Complete() {
+		t.Errorf("%d syncs failed, %d lives of %d, %d where none failed", m.SyncsFailed, m.Lives, m.LivesFound, whole.Models[0].Lives)
+	}
+}
+
+// What recovery does not look at may hurt the next life, if it is there.
+func TestLivesOfOneOutcome(t *testing.T) {
+	open := func(e *Env) (*medium.Medium, error) { return e.Medium, nil }
+	word := func(off int64) func(*medium.Medium) error {
+		return func(m *medium.Medium) error { return m.StorePersist8(off, 1, 0) }
+	}
+	w := Workload[*medium.Medium]{
+		Size: 4096, Create: open, Recover: open,
+		Dump: func(m *medium.Medium) (string, error) { v, err := m.Load8(0); return fmt.Sprint(v), err },
+		Run: func(o *Ops[*medium.Medium]) error {
+			return errors.Join(o.S.Store8(64, 1, 0), o.Do("set", word(0))) // the residue is never flushed
+		},
+		Resume: func(o *Ops[*medium.Medium]) error { return o.Do("take over", word(128)) },
+		Check: func(m *medium.Medium) error {
+			if v, err := m.Load8(128); v == 0 || err != nil {
+				return err
+			}
+			if v, err := m.Load8(64); v != 0 || err != nil {
+				return errors.Join(err, errors.New("the residue was taken over"))
+			}
+			return nil
+		},
+	}
+	_, err := explore(t, Config{Models: adrOnly}, w)
+	var f *Failure
+	if !errors.As(err, &f) || !strings.Contains(f.Moment, "in the life after a crash") {
+		t.Errorf("not caught: %v", err)
 	}
 }
 

@@ -149,11 +149,7 @@ func (e *explorer) leaf(box decision.Box, o *outcome, versions [][]int) error {
 
 // audit recovers another image of those that a leaf stands for: the control of pruning.
 func (e *explorer) audit(box decision.Box, o *outcome, versions [][]int) error {
-	picks := make([]int, len(versions))
-	for i, v := range versions {
-		picks[i] = v[e.random.IntN(len(v))]
-	}
-	_, twin := e.prober.run(box, picks)
+	_, twin := e.prober.run(box, e.anyOf(versions))
 	e.report.Audits++
 	if !o.same(twin) {
 		return fmt.Errorf("%w: two images that are equal where it read recover differently: %s", ErrNotDeterministic, difference(o, twin))

@@ -1,7 +1,6 @@
 package state
 
 import (
-	"bytes"
 	"slices"
 )
 
@@ -98,11 +97,6 @@ func (v Version) Put(dst []byte, from, to int) {
 			dst[i-from] = v.Data[i]
 		}
 	}
-}
-
-// Same reports whether two versions of a cell do the same to a part of it.
-func (v Version) Same(w Version, from, to int) bool {
-	return bytes.Equal(v.Data[from:to], w.Data[from:to]) && (v.Mask == nil || bytes.Equal(v.Mask[from:to], w.Mask[from:to]))
 }
 
 // span is the part of the unit that the queue's stores touch.
