@@ -15,7 +15,7 @@ func chains(b Break) crash.Workload[*Pool] {
 
 func TestChain(t *testing.T) {
 	for name, cfg := range map[string]crash.Config{
-		"dax":    {Models: media[1:3], Recoveries: 1 << 20, Shallow: true},
+		"dax":    {Models: media[1:3], Recoveries: 1 << 20},
 		"nested": {Models: append(media[:1:1], media[3]), Recoveries: 1 << 20, FailSyncs: 3},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -27,7 +27,7 @@ func TestChain(t *testing.T) {
 }
 
 func TestBrokenChain(t *testing.T) {
-	cfg := crash.Config{Name: t.Name(), Models: media[1:2], Recoveries: 1 << 20, Shallow: true}
+	cfg := crash.Config{Name: t.Name(), Models: media[1:2], Recoveries: 1 << 20}
 	_, err := crash.Explore(context.Background(), cfg, chains(ChainLast))
 	var f *crash.Failure
 	if !errors.As(err, &f) {

@@ -51,7 +51,7 @@ func TestCombining(t *testing.T) {
 		last = p
 	}
 	for name, cfg := range map[string]crash.Config{ // crashes in recovery cost minutes on dax
-		"dax":    {Models: []state.Model{crash.ADR, crash.EADR}, Recoveries: 1 << 20, Shallow: true, Schedules: 400},
+		"dax":    {Models: []state.Model{crash.ADR, crash.EADR}, Recoveries: 1 << 20, Schedules: 400},
 		"nested": {Models: []state.Model{crash.Kill, crash.PageCache}, FailSyncs: 2},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -66,7 +66,7 @@ func TestCombining(t *testing.T) {
 }
 
 func TestBrokenCombining(t *testing.T) {
-	cfg := crash.Config{Name: t.Name(), Models: []state.Model{crash.ADR}, Recoveries: 1 << 20, Shallow: true, Schedules: 400}
+	cfg := crash.Config{Name: t.Name(), Models: []state.Model{crash.ADR}, Recoveries: 1 << 20, Schedules: 400}
 	_, err := crash.Explore(context.Background(), cfg, adders(R3Taken, func(*Pool) {}))
 	var f *crash.Failure
 	if !errors.As(err, &f) {

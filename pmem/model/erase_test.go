@@ -43,7 +43,7 @@ func erases(b Break) crash.Workload[*Pool] {
 
 func TestErase(t *testing.T) {
 	for name, cfg := range map[string]crash.Config{ // crashes in recovery cost minutes on DAX
-		"dax":    {Models: []state.Model{crash.ADR, crash.EADR}, Recoveries: 1 << 20, Lives: 1 << 20, Shallow: true},
+		"dax":    {Models: []state.Model{crash.ADR, crash.EADR}, Recoveries: 1 << 20, Lives: 1 << 20},
 		"nested": {Models: []state.Model{crash.Kill, crash.PageCache}, Recoveries: 1 << 20, Lives: 1 << 20},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -57,7 +57,7 @@ func TestErase(t *testing.T) {
 func TestBrokenErase(t *testing.T) {
 	for name, b := range map[string]Break{"log": EraseLog, "cleared": EraseCleared, "unfinished": EraseUnfinished} {
 		t.Run(name, func(t *testing.T) {
-			cfg := crash.Config{Name: t.Name(), Models: []state.Model{crash.ADR}, Lives: 1 << 20, Shallow: true}
+			cfg := crash.Config{Name: t.Name(), Models: []state.Model{crash.ADR}, Lives: 1 << 20}
 			_, err := crash.Explore(context.Background(), cfg, erases(b))
 			var f *crash.Failure
 			if !errors.As(err, &f) {

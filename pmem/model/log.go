@@ -70,31 +70,60 @@ func (p *Pool) checksumChain(chain, last []uint64) uint64 {
 	return checksum(chain...)
 }
 
-// readRecord reads the chain that begins in a slot. R4: a record counts only if this
-// generation wrote it.
-func (p *Pool) readRecord(slot uint64) (*record, error) {
+// readRecord reads the chain that begins in a slot, if it fits: that is asked of its sequence
+// and its known-durable mark. R4: a record counts only if this generation wrote it.
+func (p *Pool) readRecord(slot uint64, fits func(sequence, durable uint64) bool) (*record, error) {
 	var chain []uint64
 	r := &record{}
 	for part := range p.Slots {
-		w, err := p.read(p.slotOffset(slot+part), slotSize/8)
-		if err != nil || w[0] != p.generation || w[3]&^more>>partShift != part || w[3]&0xff > maxChanges {
+		w, err := p.readPart(slot+part, part, fits)
+		if err != nil || w == nil {
 			return nil, err
 		}
-		n := 4 + 2*(w[3]&0xff)
-		chain = append(chain, w[:n]...)
+		chain = append(chain, w...)
 		r.generation, r.sequence, r.durable = w[0], w[1], w[2]
-		for i := uint64(4); i < n; i += 2 {
+		for i := 4; i < len(w); i += 2 {
 			r.changes = append(r.changes, change{w[i], w[i+1]})
 		}
 		if w[3]&more != 0 {
 			continue
 		}
-		if w[n] != p.checksumChain(chain, w[:n]) {
-			return nil, nil
+		crc, err := p.m.Load8(p.slotOffset(slot+part) + 8*int64(len(w)))
+		if err != nil || crc != p.checksumChain(chain, w) {
+			return nil, err
 		}
 		return r, nil
 	}
 	return nil, nil
+}
+
+// readPart returns the words of a part before the CRC, or nil. It reads no further than to what
+// can't be: so images that differ behind it are one for the explorer. What can be, is for the
+// CRC to say.
+func (p *Pool) readPart(slot, part uint64, fits func(sequence, durable uint64) bool) (w []uint64, err error) {
+	for n := 4; len(w) < n; {
+		v, err := p.m.Load8(p.slotOffset(slot) + 8*int64(len(w)))
+		if err != nil {
+			return nil, err
+		}
+		ok := true
+		switch i := len(w); {
+		case i == 0:
+			ok = v == p.generation
+		case i == 2:
+			ok = fits(w[1], v)
+		case i == 3:
+			ok = v&^(0xff|more) == part<<partShift && v&0xff <= maxChanges
+			n += 2 * int(v&0xff)
+		case i > 3 && i%2 == 0:
+			ok = v >= wordsOffset && v < Grown
+		}
+		if !ok {
+			return nil, nil
+		}
+		w = append(w, v)
+	}
+	return w, nil
 }
 
 // stream puts a record where a position is, and returns the slot behind it.

@@ -54,11 +54,11 @@ func Open(e *crash.Env, o Options) (*Pool, error) {
 func (p *Pool) replay() error {
 	var all []*record
 	for p.head = p.tail; p.head.slot-p.tail.slot < p.Slots; {
-		r, err := p.readRecord(p.head.slot)
+		r, err := p.readRecord(p.head.slot, func(sequence, _ uint64) bool { return sequence == p.head.sequence+1 })
 		if err != nil {
 			return err
 		}
-		if r == nil || r.sequence != p.head.sequence+1 {
+		if r == nil {
 			break
 		}
 		all = append(all, r)
@@ -100,11 +100,11 @@ func (p *Pool) findDamage() error {
 		return nil
 	}
 	for slot := range p.Slots {
-		r, err := p.readRecord(slot)
+		r, err := p.readRecord(slot, func(_, durable uint64) bool { return durable > p.head.sequence })
 		if err != nil {
 			return err
 		}
-		if r != nil && r.durable > p.head.sequence {
+		if r != nil {
 			return fmt.Errorf("%w: sequence %d is not valid, and sequence %d says that it was durable", ErrDamage, p.head.sequence+1, r.sequence)
 		}
 	}
