@@ -10,19 +10,24 @@ const Grown = Size + 4096
 
 var errNotGrown = errors.New("the pool has not grown: no record may name that space")
 
-// Grow makes the pool longer: the space first, durably, and then a record that says so.
-func (p *Pool) Grow() error {
+// Grow makes the pool longer: the space first, durably, and then a record that says so. Without
+// space nothing has changed; after a sync that failed, nobody knows, and the pool is opened anew.
+func (p *Pool) Grow(size int64) error {
 	return p.alone(func() error {
-		if err := p.m.Extend(Grown); err != nil {
+		if err := p.m.Extend(size); err != nil {
 			return err
 		}
 		if p.broken(GrowLogged) {
-			return errors.Join(p.commit(change{sizeOffset, Grown}), p.m.SyncFile())
+			return errors.Join(p.commit(change{sizeOffset, uint64(size)}), p.m.SyncFile())
 		}
-		if err := p.m.SyncFile(); err != nil {
+		err := p.m.SyncFile()
+		if err != nil && p.broken(GrowRetried) {
+			err = p.m.SyncFile()
+		}
+		if err != nil {
 			return err
 		}
-		return p.commit(change{sizeOffset, Grown})
+		return p.commit(change{sizeOffset, uint64(size)})
 	})
 }
 

@@ -1,20 +1,15 @@
 package model
 
-import (
-	"errors"
-
-	"github.com/safevma/safevma/pmem/medium"
-)
+import "github.com/safevma/safevma/pmem/medium"
 
 // maxChanges is how many fit into a slot.
 const maxChanges = 5
-
-var errTooBig = errors.New("a transaction of the model has no more changes than the log has room for")
 
 func (p *Pool) slotOffset(slot uint64) int64 { return logOffset + slotSize*int64(slot%p.Slots) }
 
 // record is one of the log.
 type record struct {
+	slot                          uint64 // where it begins
 	generation, sequence, durable uint64
 	changes                       []change
 }
@@ -38,6 +33,21 @@ func (p *Pool) perSlot() int {
 func (p *Pool) slotsOf(changes []change) uint64 {
 	return uint64(max(1, (len(changes)+p.perSlot()-1)/p.perSlot()))
 }
+
+// records lays records behind the head.
+func (p *Pool) records(all [][]change) []*record {
+	var records []*record
+	at := p.head
+	for _, changes := range all {
+		r := &record{at.slot, p.generation, at.sequence + 1, p.durable, changes}
+		records = append(records, r)
+		at = p.end(r)
+	}
+	return records
+}
+
+// end is the position behind a record.
+func (p *Pool) end(r *record) position { return position{r.slot + p.slotsOf(r.changes), r.sequence} }
 
 // parts returns the words of each slot. The last has the CRC, which covers all.
 func (p *Pool) parts(r *record) [][]uint64 {
@@ -74,7 +84,7 @@ func (p *Pool) checksumChain(chain, last []uint64) uint64 {
 // and its known-durable mark. R4: a record counts only if this generation wrote it.
 func (p *Pool) readRecord(slot uint64, fits func(sequence, durable uint64) bool) (*record, error) {
 	var chain []uint64
-	r := &record{}
+	r := &record{slot: slot}
 	for part := range p.Slots {
 		w, err := p.readPart(slot+part, part, fits)
 		if err != nil || w == nil {
@@ -126,35 +136,28 @@ func (p *Pool) readPart(slot, part uint64, fits func(sequence, durable uint64) b
 	return w, nil
 }
 
-// stream puts a record where a position is, and returns the slot behind it.
-func (p *Pool) stream(t *medium.Thread, slot uint64, r *record) (uint64, error) {
-	for _, w := range p.parts(r) {
-		if err := t.Stream(p.slotOffset(slot), encode(w), medium.Log); err != nil {
-			return slot, err
+// stream puts a record where it lies.
+func (p *Pool) stream(t *medium.Thread, r *record) error {
+	for i, w := range p.parts(r) {
+		if err := t.Stream(p.slotOffset(r.slot+uint64(i)), encode(w), medium.Log); err != nil {
+			return err
 		}
-		slot++
 	}
-	return slot, nil
+	return nil
 }
 
 // appendAll appends records, in sequence, with one fence. That is the commit.
-func (p *Pool) appendAll(all [][]change) error {
+func (p *Pool) appendAll(all []*record) error {
 	t := p.m.Pin()
 	defer t.Unpin()
-	at := p.head
-	for _, changes := range all {
-		r := &record{p.generation, at.sequence + 1, p.durable, changes}
-		next, err := p.stream(t, at.slot, r)
-		if err != nil {
+	for _, r := range all {
+		if err := p.stream(t, r); err != nil {
 			return err
 		}
-		at = position{next, at.sequence + 1}
 	}
 	if p.broken(R6) { // seen before it is durable
-		for _, changes := range all {
-			if err := p.apply(changes); err != nil {
-				return err
-			}
+		if err := p.applyAll(all); err != nil {
+			return err
 		}
 		p.lock.Unlock()
 		p.lock.Lock()
@@ -164,6 +167,12 @@ func (p *Pool) appendAll(all [][]change) error {
 			return err
 		}
 	}
-	p.head, p.durable = at, at.sequence
+	p.appended(all)
 	return nil
+}
+
+// appended moves the head behind records that are durable.
+func (p *Pool) appended(all []*record) {
+	p.head = p.end(all[len(all)-1])
+	p.durable = p.head.sequence
 }
