@@ -54,4 +54,6 @@ const (
 	GrowLogged
 	// GrowRetried tries a failed sync again, and believes it.
 	GrowRetried
+	// GrowFound logs space that it finds, and did not make durable.
+	GrowFound
 )

@@ -66,8 +66,9 @@ var rules = []rule{
 	{"erase, unfinished", EraseUnfinished, erases, nil, crash.Config{}, anywhere, `intents 1 are open[^$]*in erase, at model/log\.go`},
 	{"erase, allocated", EraseAllocated, erasesBeside, nil, crash.Config{}, anywhere,
 		`is allocated, and was scrubbed[^$]*in new where an intent is open, at model/log\.go`},
-	{"growth, logged early", GrowLogged, grows, nil, crash.Config{}, unfenced, `lost: +8 bytes at 20480, model/grow\.go`},
-	{"growth, a sync retried", GrowRetried, grows, nil, both, unfenced, `lost: +8 bytes at 20480, model/grow\.go`},
+	{"growth, logged early", GrowLogged, grows, nil, crash.Config{}, unfenced, `lost: +8 bytes at 24576, model/grow\.go`},
+	{"growth, a sync retried", GrowRetried, grows, nil, both, unfenced, `lost: +8 bytes at 24576, model/grow\.go`},
+	{"growth, found space", GrowFound, growsAgain, nil, both, unfenced, `lost: +8 bytes at 24576, model/grow\.go`},
 }
 
 // Each broken rule is caught on each medium where it can fail, and holds where it can't: then it

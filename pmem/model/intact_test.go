@@ -38,7 +38,7 @@ func TestIntact(t *testing.T) {
 	for name, w := range map[string]func(Break) workload{
 		"small": small, "wraps": wraps, "tails": tails, "reopened": reopened, "lives": livesNear, "damage": damage, "readers": readers,
 		"chains": chains, "chains far": chainsFar, "chains wrap": chainsWrap, "reuse": reuse, "reuse small": reuseSmall, "stale": stale,
-		"erases": erases, "erases beside": erasesBeside, "grows": grows,
+		"erases": erases, "erases beside": erasesBeside, "grows": grows, "grows again": growsAgain,
 	} {
 		for _, m := range media {
 			t.Run(name+"/"+m.String(), func(t *testing.T) { testIntact(t, everything(m), w(Intact)) })

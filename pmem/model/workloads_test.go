@@ -6,6 +6,7 @@ import (
 	"syscall"
 
 	"github.com/safevma/safevma/pmem/crash"
+	"github.com/safevma/safevma/pmem/medium"
 )
 
 type (
@@ -241,17 +242,36 @@ var errSecret = errors.New("recovery left a secret of what was freed")
 func grows(b Break) workload {
 	run := steps(
 		do("grow too far", func(p *Pool) error {
-			if err := p.Grow(Grown + 4096); !errors.Is(err, syscall.ENOSPC) {
+			if err := p.Grow(most + growStep); !errors.Is(err, syscall.ENOSPC) {
 				return errors.Join(err, errors.New("there was space"))
 			}
 			return nil
-		}),
-		do("grow", func(p *Pool) error { return p.Grow(Grown) }),
-		do("set grown", func(p *Pool) error { return p.SetGrown(7) }))
+		}), grow, setGrown)
 	w := pools(Options{Break: b, Slots: 2}, run)
-	w.Most, w.Resume, w.Dump = Grown, run, (*Pool).grown
+	w.Most, w.Resume, w.Dump = most, run, (*Pool).grown
 	return w
 }
+
+// growsAgain opens the pool anew where the sync of the file failed, and grows it again.
+func growsAgain(b Break) workload {
+	w := grows(b)
+	w.Resume = nil
+	w.Run = steps(func(o *ops) error {
+		err := grow(o)
+		if at := (*medium.Error)(nil); errors.Is(err, medium.ErrSync) && errors.As(err, &at) && at.Off == 0 {
+			return steps((*ops).Reopen, grow)(o)
+		}
+		return err
+	}, setGrown)
+	return w
+}
+
+const most = Grown + growStep
+
+var (
+	grow     = do("grow", func(p *Pool) error { return p.Grow(Grown) })
+	setGrown = do("set grown", func(p *Pool) error { return p.SetGrown(7) })
+)
 
 // long goes twice round a log of three slots, with relaxed records and records of several parts.
 func long(b Break) workload {
