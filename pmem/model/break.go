@@ -38,6 +38,8 @@ const (
 	Rewrite
 	// RewriteSuperblock overwrites a superblock while the other one may be in caches alone.
 	RewriteSuperblock
+	// Unpoisoned goes on after a sync that failed.
+	Unpoisoned
 	// ChainLast has a CRC over the last part of a chain alone.
 	ChainLast
 	// Stale counts an object's incarnations past the log.

@@ -23,6 +23,7 @@ var (
 	unfenced   = tabled[1:]                                   // where what is not fenced is lost
 	cachesLost = []state.Model{crash.ADR, crash.PageCache}    // where what is only in caches is lost
 	linesLost  = []state.Model{crash.ADR}                     // where a sync does not cover the whole file
+	pagesLost  = []state.Model{crash.PageCache}               // where a sync can fail
 	both       = crash.Config{Restart: true, FailSyncs: 1000} // failures of more than one kind
 )
 
@@ -59,6 +60,7 @@ var rules = []rule{
 	{"R6, combined", R6Combined, combiningRead, nil, crash.Config{Schedules: 20}, anywhere, `model/combine\.go`},
 	{"R7", R7, damage, nil, crash.Config{Damage: 1}, anywhere, `bit flipped in byte 83\d\d, stored last by model/log\.go`},
 	{"a log read from caches", Rewrite, small, nil, both, cachesLost, `lost: +72 bytes at 8192, model/log\.go[^$]*model/recover\.go`},
+	{"a failed sync ignored", Unpoisoned, insists, nil, both, pagesLost, `lost: +8 bytes at 12352, model/commit\.go`},
 	{"a chain's CRC", ChainLast, chains, chainsFar, crash.Config{}, unfenced, `in set[^$]*(lost: +48|durable: 56) bytes at \d+, model/log\.go`},
 	{"incarnations", Stale, stale, nil, crash.Config{}, anywhere, `reads the one that came after it[^$]*in new, at model/log\.go`},
 	{"erase, the log", EraseLog, erases, nil, crash.Config{}, anywhere, `at 8232, stored last by model/log\.go`},

@@ -36,7 +36,7 @@ func complete(t *testing.T, r *crash.Report) {
 
 func TestIntact(t *testing.T) {
 	for name, w := range map[string]func(Break) workload{
-		"small": small, "wraps": wraps, "tails": tails, "reopened": reopened, "lives": livesNear, "damage": damage, "readers": readers,
+		"small": small, "wraps": wraps, "tails": tails, "reopened": reopened, "lives": livesNear, "damage": damage, "readers": readers, "restarts": restarts, "insists": insists,
 		"chains": chains, "chains far": chainsFar, "chains wrap": chainsWrap, "reuse": reuse, "reuse small": reuseSmall, "stale": stale,
 		"erases": erases, "erases beside": erasesBeside, "grows": grows, "grows again": growsAgain,
 	} {

@@ -45,8 +45,11 @@ func (p *Pool) alone(change func() error) error {
 
 // poison ends the use of the pool: readers are refused too, since what waits may be lost.
 func (p *Pool) poison(err error) {
-	if p.failed = err; err != nil {
+	if err != nil {
 		p.waiting = nil
+	}
+	if !p.broken(Unpoisoned) {
+		p.failed = err
 	}
 }
 

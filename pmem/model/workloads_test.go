@@ -36,6 +36,23 @@ func steps(all ...func(*ops) error) func(*ops) error {
 	}
 }
 
+// restarting goes on where a sync failed: another process opens the pool, while the caches are as
+// they were, and does the step again.
+func restarting(all ...func(*ops) error) func(*ops) error {
+	return func(o *ops) error {
+		for _, step := range all {
+			err := step(o)
+			if errors.Is(err, medium.ErrSync) {
+				err = steps((*ops).Reopen, step)(o)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
 func do(name string, fn func(*Pool) error) func(*ops) error {
 	return func(o *ops) error { return o.Do(name, fn) }
 }
@@ -73,6 +90,26 @@ func beside(step func(*ops) error) func(*ops) error {
 // reopened appends in two generations. The first one leaves a record that is not overwritten.
 func reopened(b Break) workload {
 	return pools(Options{Break: b, Slots: 2, Words: 1}, steps(setting(0, 1), beside(setting(0, 2)), (*ops).Reopen, setting(0, 3)))
+}
+
+// restarts is a log of two slots, round which it goes twice, with a checkpoint that others commit
+// beside, and goes on after a failed sync.
+func restarts(b Break) workload {
+	return pools(Options{Break: b, Slots: 2, Words: 2}, restarting(setting(0, 1, 2), beside(setting(1, 3)), setting(0, 4), setting(0, 5, 6)))
+}
+
+// insists is wraps by a user who goes on after a failed sync.
+func insists(b Break) workload {
+	w := wraps(b)
+	w.Run = func(o *ops) error {
+		for _, step := range []func(*ops) error{setting(0, 1, 2), setting(1, 3), setting(0, 4), setting(0, 5, 6)} {
+			if err := step(o); err != nil && !errors.Is(err, medium.ErrSync) {
+				return err
+			}
+		}
+		return nil
+	}
+	return w
 }
 
 // lives drops a batch of which the last record is whole, and appends as many in a second life.
