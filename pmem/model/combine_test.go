@@ -121,23 +121,36 @@ func erasesTogether(o Options, seen func(*Pool)) workload {
 	return w
 }
 
-// The shapes of what is written together: each must have been met.
-func TestCombining(t *testing.T) {
+// shape is committers, how many schedules of them are tried, and what must have been met.
+type shape struct {
+	w         func(seen func(*Pool)) workload
+	schedules int
+	want      combination
+}
+
+func shapes() map[string]shape {
 	adders := func(o Options, all ...[]int) func(func(*Pool)) workload {
 		return func(seen func(*Pool)) workload { return adders(o, seen, all...) }
 	}
-	for name, c := range map[string]struct {
-		w         func(seen func(*Pool)) workload
-		schedules int
-		want      combination
-	}{
+	return map[string]shape{
 		"shared": {adders(Options{Slots: 3, Words: 2}, []int{0}, []int{1}, []int{0}), 100, combination{records: 2}},
 		"three":  {adders(Options{Slots: 4, Words: 4}, []int{0}, []int{1}, []int{2}, []int{3}), 40, combination{records: 3}},
 		"chain":  {adders(Options{Slots: 4, Words: 4, Changes: 1}, []int{0}, []int{1, 2}, []int{3}), 40, combination{2, true, false}},
 		"wraps":  {turned(adders(Options{Slots: 3, Words: 3}, []int{0}, []int{1}, []int{2})), 40, combination{2, false, true}},
 		"erase":  {func(seen func(*Pool)) workload { return erasesTogether(Options{Slots: 4, Words: 3, Objects: 1}, seen) }, 20, combination{records: 1}},
-	} {
+	}
+}
+
+func TestCombining(t *testing.T) {
+	for name, c := range shapes() {
 		t.Run(name, func(t *testing.T) { testCombining(t, c.w, c.schedules, c.want) })
+	}
+}
+
+func TestCombiningNightly(t *testing.T) {
+	nightly(t)
+	for name, c := range shapes() {
+		t.Run(name, func(t *testing.T) { testCombining(t, c.w, 20*c.schedules, c.want) })
 	}
 }
 

@@ -38,13 +38,15 @@ func TestIntact(t *testing.T) {
 	for name, w := range map[string]func(Break) workload{
 		"small": small, "wraps": wraps, "tails": tails, "reopened": reopened, "lives": livesNear, "damage": damage, "readers": readers, "restarts": restarts, "insists": insists,
 		"chains": chains, "chains far": chainsFar, "chains wrap": chainsWrap, "reuse": reuse, "reuse small": reuseSmall, "stale": stale,
-		"erases": erases, "erases beside": erasesBeside, "grows": grows, "grows again": growsAgain,
+		"erases": erases, "erases beside": erasesBeside, "grows": grows, "grows again": growsAgain, "long": long,
 	} {
 		for _, m := range media {
 			t.Run(name+"/"+m.String(), func(t *testing.T) { testIntact(t, everything(m), w(Intact)) })
 		}
 	}
-	t.Run("lives far", func(t *testing.T) { testIntact(t, everything(crash.PageCache), livesFar(Intact)) })
+	if !testing.Short() {
+		t.Run("lives far", func(t *testing.T) { testIntact(t, everything(crash.PageCache), livesFar(Intact)) })
+	}
 }
 
 func testIntact(t *testing.T, cfg crash.Config, w workload) {
@@ -58,12 +60,21 @@ func testIntact(t *testing.T, cfg crash.Config, w workload) {
 	}
 }
 
-// Bigger bounds, at night: three slots, more than once round.
+// Bigger bounds, at night.
 func TestIntactNightly(t *testing.T) {
+	nightly(t)
+	for _, m := range media {
+		cfg := everything(m)
+		if m.Torn {
+			cfg.FailSyncs = 0 // hours otherwise
+		}
+		t.Run(m.String(), func(t *testing.T) { testIntact(t, cfg, longer(Intact)) })
+	}
+}
+
+func nightly(t *testing.T) {
+	t.Helper()
 	if os.Getenv("SAFEVMA_NIGHTLY") == "" {
 		t.Skip("set SAFEVMA_NIGHTLY=1 for it: it takes minutes")
-	}
-	for _, m := range media {
-		t.Run(m.String(), func(t *testing.T) { testIntact(t, everything(m), long(Intact)) })
 	}
 }

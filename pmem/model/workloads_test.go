@@ -310,8 +310,18 @@ var (
 	setGrown = do("set grown", func(p *Pool) error { return p.SetGrown(7) })
 )
 
-// long goes twice round a log of three slots, with relaxed records and records of several parts.
+// long goes more than once round a log of three slots, with relaxed records, chains, and a
+// checkpoint that others commit beside.
 func long(b Break) workload {
-	return pools(Options{Break: b, Slots: 3, Words: 3, Changes: 2}, steps(
+	return pools(Options{Break: b, Slots: 3, Words: 3, Changes: 2}, restarting(
 		setting(0, 1, 2), relaxed(2, 3), setting(1, 4), beside(setting(0, 5)), setting(0, 6, 7, 8), relaxed(1, 9), setting(0, 10, 11)))
+}
+
+// longer does so round four, and opens the pool anew.
+func longer(b Break) workload {
+	return pools(Options{Break: b, Slots: 4, Words: 4, Changes: 2, Objects: 1}, restarting(
+		do("new", func(p *Pool) error { return p.New(0, 10, 11) }), relaxed(1, 1, 2, 3), setting(1, 4, 5), beside(setting(2, 6)),
+		do("free", func(p *Pool) error { return p.Free(0) }), do("checkpoint", func(p *Pool) error { return p.Checkpoint(nobody) }),
+		do("new direct", func(p *Pool) error { return p.NewDirect(0, 20, 21) }), (*ops).Reopen,
+		setting(1, 7, 8, 9), relaxed(3, 10), setting(1, 11)))
 }
