@@ -25,8 +25,9 @@ func everything(m state.Model) crash.Config {
 func complete(t *testing.T, r *crash.Report) {
 	t.Helper()
 	for _, m := range r.Models {
-		t.Logf("%v: states %s of %s, images %s of %s, in recovery %s of %s, lives %d of %d, %d syncs failed, %.1f s", m.Model,
-			m.StatesChecked, m.States, m.ImagesChecked, m.Images, m.NestedChecked, m.NestedStates, m.Lives, m.LivesFound, m.SyncsFailed, r.Seconds)
+		const all = "%v: states %s of %s, images %s of %s, in recovery %s of %s, lives %d of %d, %d syncs failed, %.1f s"
+		t.Logf(all, m.Model, m.StatesChecked, m.States, m.ImagesChecked, m.Images, m.NestedChecked, m.NestedStates,
+			m.Lives, m.LivesFound, m.SyncsFailed, r.Seconds)
 		whole := m.PointsSampled == 0 && m.States == m.StatesChecked && m.NestedStates == m.NestedChecked
 		if !whole || m.Lives != m.LivesFound && !testing.Short() {
 			t.Errorf("%v: not complete", m.Model)
@@ -36,7 +37,8 @@ func complete(t *testing.T, r *crash.Report) {
 
 func TestIntact(t *testing.T) {
 	for name, w := range map[string]func(Break) workload{
-		"small": small, "wraps": wraps, "tails": tails, "reopened": reopened, "lives": livesNear, "damage": damage, "readers": readers, "restarts": restarts, "insists": insists,
+		"small": small, "wraps": wraps, "tails": tails, "reopened": reopened, "lives": livesNear, "damage": damage,
+		"readers": readers, "restarts": restarts, "insists": insists,
 		"chains": chains, "chains far": chainsFar, "chains wrap": chainsWrap, "reuse": reuse, "reuse small": reuseSmall, "stale": stale,
 		"erases": erases, "erases beside": erasesBeside, "grows": grows, "grows again": growsAgain, "long": long,
 	} {
@@ -66,7 +68,7 @@ func TestIntactNightly(t *testing.T) {
 	for _, m := range media {
 		cfg := everything(m)
 		if m.Torn {
-			cfg.FailSyncs = 0 // hours otherwise
+			cfg.FailSyncs = 0 // a quarter of an hour and more otherwise
 		}
 		t.Run(m.String(), func(t *testing.T) { testIntact(t, cfg, longer(Intact)) })
 	}

@@ -95,7 +95,8 @@ func (p *Pool) findDamage() error {
 			return err
 		}
 		if r != nil {
-			return fmt.Errorf("%w: sequence %d is not valid, and sequence %d says that it was durable", ErrDamage, p.head.sequence+1, r.sequence)
+			return fmt.Errorf("%w: sequence %d is not valid, and sequence %d says that it was durable",
+				ErrDamage, p.head.sequence+1, r.sequence)
 		}
 	}
 	return nil
