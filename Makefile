@@ -53,7 +53,7 @@ TESTFLAGS ?= -v
 lab: lab-build ## run tests inside: PKG=./kernel/vma KERNEL=6.12 LABFLAGS="--disk xfs" TESTFLAGS="-run X"
 	CGO_ENABLED=0 $(GO) test -count=1 -exec '$(CURDIR)/$(LAB) exec --kernel $(KERNEL) $(LABFLAGS)' $(TESTFLAGS) $(PKG)
 
-INSIDE := ./lab ./lab/feature ./internal/sys ./kernel/... ./pmem/medium/...
+INSIDE := ./lab ./lab/feature ./internal/sys ./kernel/... ./pmem/medium/... ./examples/...
 lab-test: lab-build ## run the tests of what talks to kernels inside: on 6.1, 6.12, the newest, and on arm64
 	for kernel in 6.1 6.12 newest; do \
 		CGO_ENABLED=0 $(GO) test -count=1 -exec "$(CURDIR)/$(LAB) exec --kernel $$kernel --nvdimm ext4 --disk ext4 --numa 2 --persistence cpu" $(INSIDE) || exit 1; \
@@ -72,7 +72,7 @@ generate: build ## make the generated files anew
 	rm -rf docs/man && mkdir -p docs/man && $(BIN) man docs/man
 	$(GO) generate ./...
 
-check: fmt vet ## formatting, vet, staticcheck
+check: fmt vet vet-check ## formatting, vet, staticcheck; the same and tests of the vet tool, and what it finds here
 	$(GO) run $(STATICCHECK) ./...
 
 fmt:
@@ -80,6 +80,16 @@ fmt:
 
 vet:
 	$(GO) vet ./...
+
+VETTOOL := bin/safevma-vet
+
+.PHONY: vet-tool vet-check
+vet-tool: ## build the vet tool for programs that use pools: go vet -vettool=bin/safevma-vet ./...
+	cd cmd/safevma-vet && $(GO) build -trimpath -o $(CURDIR)/$(VETTOOL) .
+
+vet-check: vet-tool
+	cd cmd/safevma-vet && $(GO) vet ./... && $(GO) run $(STATICCHECK) ./... && $(GO) test ./...
+	$(GO) vet -vettool=$(CURDIR)/$(VETTOOL) ./...
 
 race: ## run all tests, long ones shortened, under the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -short ./...
@@ -95,10 +105,25 @@ fuzz: ## fuzz every parser for FUZZTIME each: a time, or a number such as 5000x
 			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
 		done; \
 	done
+	cd cmd/safevma-vet && $(GO) test -run '^$$' -fuzz '^FuzzParse$$' -fuzztime $(FUZZTIME) ./layout
 
-bench: ## run the benchmarks of reading and auditing
+.PHONY: bench-read bench-peers bench-deps bench-test
+bench: bench-read bench-peers ## run all benchmarks; those of pools write docs/benchmarks.md
+
+bench-read: ## run the benchmarks of reading and auditing
 	$(GO) test -run '^$$' -bench . ./kernel/vma ./rules ./audit
 	cd internal/benchmark && $(GO) test -run '^$$' -bench . ./...
+
+BENCHFLAGS ?= -docs ../docs/benchmarks.md
+bench-peers: ## compare pools with their peers: BENCHFLAGS="-tables transactions -rounds 9"
+	cd bench && $(GO) run . $(BENCHFLAGS)
+
+bench-deps: ## install the peers in C that pools are compared with (Debian, as root)
+	apt-get update -qq
+	$(INSTALL) gcc libc6-dev pkg-config libpmemobj-dev liblmdb-dev
+
+bench-test: ## check the benchmarks against peers, and run a little of each
+	cd bench && $(GO) vet ./... && $(GO) run $(STATICCHECK) ./... && $(GO) test ./...
 
 test-user: ## run all tests as an ordinary user; for root, who runs them as root by "make test"
 	scripts/test-as-user $(GO)

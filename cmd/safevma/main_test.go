@@ -31,6 +31,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"schema": matchesSchema,
 			"sleeps": startSleeper,
+			"pool":   makePool,
 		},
 		Condition: func(name string) (bool, error) {
 			if name == "root" {

@@ -41,8 +41,13 @@ func TestOutputError(t *testing.T) {
 	}
 	defer unwritable.Close()
 	pid := strconv.Itoa(os.Getpid())
+	pool := filepath.Join(t.TempDir(), "pool")
+	if status, said := ended(t, exec.Command("safevma", "pool", "create", pool, "--size", "1M")); status != 0 {
+		t.Fatal(said)
+	}
 	for _, args := range []string{
-		"--help", "help vma", "vma --help", "version", "version -o json", "rules", "rules -o json", "guarantees", "guarantees -o json",
+		"pool", "pool info " + pool, "pool info -o json " + pool, "pool check " + pool, "pool check -o json " + pool, "pool inspect -o json " + pool,
+		"pool dump " + pool, "pool dump -o json " + pool, "--help", "help vma", "vma --help", "version", "version -o json", "rules", "rules -o json", "guarantees", "guarantees -o json",
 		"guarantees -o markdown", "completion bash", "completion fish", "vma self", "vma self -o json", "baseline " + pid, "host", "host -o json",
 		"memfd -o json", "audit --host", "audit --pid " + pid + " -o json",
 	} {

@@ -22,16 +22,18 @@ const module = "github.com/safevma/safevma/"
 var floors = [][]string{
 	{"internal/sys", "guarantee", "lab/machine", "pmem/medium/internal/line"},
 	{"kernel/process", "pmem/medium", "pmem/crash/state", "lab/debian", "lab/image", "lab/wire"},
-	{"kernel/", "pmem/crash", "lab/guest", "lab/vm"},
-	{"rules", "pmem/model", "pmem/crash/", "lab/feature"},
-	{"audit/manifest", "lab"},
+	{"kernel/", "pmem", "pmem/crash", "lab/guest", "lab/vm"},
+	{"rules", "pmem/fsck", "pmem/inspect", "pmem/model", "pmem/crash/", "lab/feature"},
+	{"audit/manifest", "pmem/workload", "lab"},
 	{"audit"},
 	{"internal/term"},
-	{"cmd/"},
+	{"cmd/safevma-vet/pool"},
+	{"cmd/safevma-vet/"},
+	{"cmd/", "examples/"},
 }
 
 // aids are for tests and for the repository: they stand beside the house.
-var aids = []string{"lab/labtest", "internal/benchmark", "internal/interleave", "internal/lint", "internal/offender"}
+var aids = []string{"bench", "lab/labtest", "internal/benchmark", "internal/history", "internal/interleave", "internal/lint", "internal/offender", "internal/survival"}
 
 // libraries are what others import: they bring the standard library and x/sys alone.
 var libraries = []string{"guarantee", "region", "pmem", "label", "kernel"}

@@ -73,7 +73,7 @@ func find(t testing.TB) (*vm.Lab, error) {
 
 var (
 	mu    sync.Mutex
-	built = map[string]string{} // protected by mu; programs by package
+	built = map[string]string{} // protected by mu; programs by flags and package
 	dir   string                // protected by mu; where they are
 )
 
@@ -89,12 +89,13 @@ func Main(m *testing.M) {
 }
 
 // Build builds the command in a package, statically, and returns its path. It is built
-// once for a test binary.
-func Build(t testing.TB, pkg string) string {
+// once for a test binary. More flags are those of "go build".
+func Build(t testing.TB, pkg string, flags ...string) string {
 	t.Helper()
 	mu.Lock()
 	defer mu.Unlock()
-	if path, ok := built[pkg]; ok {
+	key := strings.Join(append(flags, pkg), " ")
+	if path, ok := built[key]; ok {
 		return path
 	}
 	if dir == "" {
@@ -104,12 +105,13 @@ func Build(t testing.TB, pkg string) string {
 		}
 	}
 	path := filepath.Join(dir, fmt.Sprint(len(built), "-", filepath.Base(pkg)))
-	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", path, pkg)
+	args := append([]string{"build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", path}, flags...)
+	cmd := exec.Command("go", append(args, pkg)...)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if text, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("go build %s: %v\n%s", pkg, err, text)
 	}
-	built[pkg] = path
+	built[key] = path
 	return path
 }
 

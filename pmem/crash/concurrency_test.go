@@ -66,6 +66,9 @@ func TestGoroutines(t *testing.T) {
 	if m := r.Models[0]; m.SchedulesTried != 30 || m.Schedules < 2 {
 		t.Errorf("%d schedules of %d", m.Schedules, m.SchedulesTried)
 	}
+	if r.Verdict != "holds in the sample" {
+		t.Errorf("%s: there are more schedules than 30", r.Verdict)
+	}
 	_, err = explore(t, Config{Models: adrOnly, Schedules: 30}, adders("race"))
 	wantFailure(t, err, ErrOrder)
 	_, err = explore(t, Config{Models: adrOnly, Schedules: 30}, adders("deadlock"))
@@ -140,7 +143,11 @@ func TestRestart(t *testing.T) {
 		t.Error(err)
 	}
 	_, err := explore(t, Config{Models: adrOnly, Restart: true}, w)
-	for _, p := range wantFailure(t, err, errState).Parts {
+	f := wantFailure(t, err, errState)
+	if !strings.Contains(f.Moment, "it ended the process alone") {
+		t.Errorf("who reads this does not know of the restart: %s", f.Moment)
+	}
+	for _, p := range f.Parts {
 		for _, s := range slices.Concat(p.There, p.Lost) {
 			if !strings.Contains(s, "crash/engine_test.go") && !strings.Contains(s, "crash/concurrency_test.go") {
 				t.Errorf("no place: %s", s)

@@ -45,8 +45,8 @@ type Config struct {
 	Shallow bool
 	// Lives is how many images are recovered and lived on, where the workload has a Resume: all,
 	// also those that are one for recovery, since the next life may read what it did not; or a
-	// random sample if there are more. Zero is 32. They are those of a first failure,
-	// of the runs in which a sync failed too; what a crash in recovery, or a restart, leaves is
+	// random sample if there are more. Zero is 32. They are those that a first failure leaves, in
+	// the runs in which a sync failed too. What a crash in recovery, or a restart, leaves is
 	// recovered and checked, and not lived on. No sync fails in a second life.
 	Lives int
 	// Restart adds, at each crash point, a process that is killed and restarted, and recovers
@@ -61,7 +61,8 @@ type Config struct {
 	// returns an error may have taken effect or not. The workload may go on after it, or end
 	// with that error.
 	FailSyncs int
-	// Quick visits one crash point for each distinct call stack.
+	// Quick visits one crash point for each distinct call stack, where an acknowledgement is two:
+	// before it and after it.
 	Quick bool
 	// StrictLints makes lints failures.
 	StrictLints bool

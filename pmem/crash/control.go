@@ -114,28 +114,28 @@ func (e *explorer) lastLegal() *legal {
 
 var errSilent = errors.New("damage went unnoticed, and the state is wrong")
 
-// damage flips bits in, and poisons, what recovery reads of the last image.
+// damage flips bits in, and poisons, what recovery reads of the last image: what was never
+// written as well.
 func (e *explorer) damage() error {
 	if e.cfg.Damage <= 0 {
 		return nil
 	}
 	box := decision.Box{Base: slices.Clone(e.st.Now())}
-	path, _ := e.prober.run(box, nil)
-	for _, read := range path {
+	for _, read := range e.all(box) {
 		if read.Off >= e.w.most {
 			continue // the file system answers for its own
 		}
 		for range e.cfg.Damage {
 			off, bit := read.Off+int64(e.random.IntN(len(read.Data))), byte(1)<<e.random.IntN(8)
 			box.Base[off] ^= bit
-			err := e.harm(box, fmt.Sprintf("bit flipped in byte %d, stored last by %s", off, e.storedBy(off)))
+			err := e.harm(box, fmt.Sprintf("bit flipped in byte %d, stored last by %s", off, e.storedBy(off)), nil)
 			if box.Base[off] ^= bit; err != nil {
 				return err
 			}
 		}
 		block := read.Off / decision.Block
 		e.prober.poison[block] = true
-		err := e.harm(box, fmt.Sprintf("bytes %d..%d poisoned", block*decision.Block, (block+1)*decision.Block))
+		err := e.harm(box, fmt.Sprintf("bytes %d..%d poisoned", block*decision.Block, (block+1)*decision.Block), []int64{block * decision.Block})
 		if delete(e.prober.poison, block); err != nil {
 			return err
 		}
@@ -143,9 +143,18 @@ func (e *explorer) damage() error {
 	return nil
 }
 
-// storedBy returns where the byte was stored last.
+// all is what a recovery reads, in blocks that nothing writes too.
+func (e *explorer) all(box decision.Box) []decision.Read {
+	hot := e.prober.hot
+	defer func() { e.prober.hot = hot }()
+	e.prober.hot = slices.Repeat([]bool{true}, len(hot))
+	path, _ := e.prober.run(box, nil)
+	return path
+}
+
+// storedBy returns where the byte was stored last, until the moment that has come.
 func (e *explorer) storedBy(off int64) string {
-	for _, ev := range slices.Backward(e.t.events) {
+	for _, ev := range slices.Backward(e.t.events[:min(e.at+1, len(e.t.events))]) {
 		if ev.Off <= off && off < ev.Off+int64(len(ev.Data)) {
 			return chain(ev.PCs)
 		}
@@ -154,18 +163,28 @@ func (e *explorer) storedBy(off int64) string {
 }
 
 // harm recovers a damaged image: it is reported, or the state is right.
-func (e *explorer) harm(box decision.Box, what string) error {
+func (e *explorer) harm(box decision.Box, what string, poisoned []int64) error {
 	e.report.Damaged++
 	_, o := e.prober.run(box, nil)
-	switch {
-	case errors.Is(o.err, errPanic) || errors.Is(o.err, ErrSteps):
+	switch err := e.legal.silent(o); {
+	case err != nil:
+		err = fmt.Errorf("%w: %s: %w", errSilent, what, err)
+		return e.fail(err, &scene{
+			box: decision.Box{Base: slices.Clone(box.Base), Layers: [][]*state.Cell{nil}}, legal: e.legal, damaged: true, poisoned: poisoned,
+		})
 	case o.err != nil:
 		e.report.Refused++
-		return nil
-	case e.legal.judge(o) == nil:
+	default:
 		e.report.Unharmed++
+	}
+	return nil
+}
+
+// silent says what is wrong with the outcome of a damaged image: an error is right there, if it
+// is not a panic.
+func (l *legal) silent(o *outcome) error {
+	if o.err != nil && !errors.Is(o.err, errPanic) && !errors.Is(o.err, ErrSteps) {
 		return nil
 	}
-	err := fmt.Errorf("%w: %s: %w", errSilent, what, e.legal.judge(o))
-	return e.fail(err, &scene{box: decision.Box{Base: slices.Clone(box.Base), Layers: [][]*state.Cell{nil}}, legal: e.legal})
+	return l.judge(o)
 }

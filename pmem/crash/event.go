@@ -33,6 +33,7 @@ type note struct {
 	name   string // of the operation
 	legal  *legal // from here on
 	erased []canary
+	failed bool // the operation returned an error
 }
 
 // own is the prefix of the functions of this package and of the medium: the places of

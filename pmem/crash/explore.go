@@ -150,6 +150,7 @@ type explorer struct {
 	at       int  // event
 	created  bool // the structure, as far as the trace has come
 	fresh    bool // something to look at since the last crash point
+	turned   bool // the oracle of the event at hand has changed
 	stacks   map[string]bool
 	lints    *linter
 
@@ -280,16 +281,19 @@ func (e *explorer) turn(n *note) error {
 	e.created = e.created || e.at == e.t.created
 	e.canaries = append(e.canaries, n.erased...)
 	e.fresh = e.fresh || n.moment == acknowledged
+	e.turned = true
+	defer func() { e.turned = false }()
 	return e.point()
 }
 
-// visited reports whether the quick mode has been at a crash point like this.
+// visited reports whether the quick mode has been at a crash point like this. Before and after
+// an acknowledgement are two, though one place makes both.
 func (e *explorer) visited() bool {
 	if !e.cfg.Quick {
 		return false
 	}
 	ev := &e.t.events[e.at]
-	key := fmt.Sprint(ev.Kind, ev.note != nil, places(ev.PCs))
+	key := fmt.Sprint(ev.Kind, ev.note != nil, e.turned, places(ev.PCs))
 	if e.stacks[key] {
 		e.report.PointsSkipped++
 		return true
@@ -328,7 +332,7 @@ func (e *explorer) point() error {
 			err = e.restart()
 		}
 		if !errors.Is(err, errCold) {
-			e.report.point(e.tally, found, e.cfg.Quick)
+			e.report.point(e.tally, found)
 			e.progress()
 			return err
 		}

@@ -62,6 +62,9 @@ type scene struct {
 	picks []int
 	legal *legal
 	first *first // in a nested crash: the recovery that crashed
+
+	damaged  bool // on purpose: recovery may say so
+	poisoned []int64
 }
 
 // first is a recovery that crashes.
@@ -70,6 +73,18 @@ type first struct {
 	picks  []int
 	at     int // the event at which it crashes
 	events []Event
+	killed bool // the process was, before it: what the caches held was there to be read
+}
+
+// moment says when it crashes.
+func (f *first) moment() string {
+	switch {
+	case !f.killed:
+		return fmt.Sprintf(", and again after %d calls of the medium in recovery", f.at)
+	case f.at < len(f.events):
+		return fmt.Sprintf("; it ended the process alone, and the power failed after %d calls of the medium in recovery", f.at)
+	}
+	return "; it ended the process alone, and the power failed when recovery was through and had shown what is allowed"
 }
 
 // placed is the same recovery, with the places of its stores.
@@ -96,11 +111,14 @@ func (e *explorer) fail(err error, sc *scene) error {
 		}
 	}
 	if f.Nested = sc.first != nil; f.Nested {
-		f.Moment += fmt.Sprintf(", and again after %d calls of the medium in recovery", sc.first.at)
+		f.Moment += sc.first.moment()
 	}
 	f.Parts = e.parts(sc)
+	if errors.Is(err, state.ErrMixed) {
+		return f // of the stores of recovery, whatever becomes of its image
+	}
 	f.Replay = newReplay(f, sc.image(), sc.legal)
-	f.Replay.Linked = e.prober.linked
+	f.Replay.Linked, f.Replay.Damaged, f.Replay.Poisoned = e.prober.linked, sc.damaged, sc.poisoned
 	return f
 }
 
@@ -114,19 +132,23 @@ func (e *explorer) describe(f *Failure) {
 		if e.t.life != nil {
 			f.Moment += "; in the life after a crash " + e.t.life.moment
 		}
+		f.Moment += e.t.failure(e.at)
 	}()
 	ev := e.t.events[min(e.at, len(e.t.events)-1)]
 	f.Place = chain(ev.PCs)
 	f.Moment = fmt.Sprintf("at event %d of %d", e.at, len(e.t.events))
 	for i := min(e.at, len(e.t.events)-1); i >= 0; i-- {
 		n := e.t.events[i].note
-		if n == nil {
+		if n == nil || i == e.at && n.legal != e.legal { // a moment that has not come yet
 			continue
 		}
 		f.Operation = n.name
-		if n.moment == begin {
+		switch {
+		case n.moment == begin:
 			f.Moment += fmt.Sprintf(", in %s", n.name)
-		} else {
+		case n.failed:
+			f.Moment += fmt.Sprintf(", after %s returned an error", n.name)
+		default:
 			f.Moment += fmt.Sprintf(", after %s was acknowledged", n.name)
 		}
 		return

@@ -2,6 +2,7 @@ package crash
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/safevma/safevma/pmem/crash/state"
@@ -66,7 +67,11 @@ func stackWorkload(flaw string) Workload[*stack] {
 		Create: func(e *Env) (*stack, error) {
 			s, err := openStack(e.Medium, flaw)
 			err = errors.Join(err, e.Medium.StorePersist8(8, 0x57ac, medium.Superblock), e.Medium.Link())
-			if flaw != "name" {
+			switch flaw {
+			case "name":
+			case "name by its file":
+				err = errors.Join(err, e.Medium.SyncFile())
+			default:
 				err = errors.Join(err, e.Medium.SyncDirectory())
 			}
 			return s, err
@@ -107,9 +112,11 @@ func TestFile(t *testing.T) {
 		_, err = explore(t, Config{Models: []state.Model{model}}, stackWorkload("size"))
 		wantFailure(t, err, medium.ErrRange)
 	}
-	_, err = explore(t, Config{Models: []state.Model{PageCache}}, stackWorkload("name"))
-	if f := wantFailure(t, err, errUnlinked); f.Operation != "create" {
-		t.Errorf("in %s", f.Operation)
+	for _, flaw := range []string{"name", "name by its file"} {
+		_, err = explore(t, Config{Models: []state.Model{PageCache}}, stackWorkload(flaw))
+		if f := wantFailure(t, err, errUnlinked); f.Operation != "create" {
+			t.Errorf("in %s", f.Operation)
+		}
 	}
 }
 
@@ -129,6 +136,9 @@ func TestFailedSync(t *testing.T) {
 		var f *Failure
 		if !errors.As(err, &f) {
 			t.Fatalf("not found: %v", err)
+		}
+		if !strings.Contains(f.Moment, "; the sync at crash/file_test.go:") {
+			t.Errorf("which sync failed? %s", f.Moment)
 		}
 		if _, err = explore(t, Config{Models: cfg.Models}, stackWorkload(flaw)); err != nil {
 			t.Errorf("%s shows without a failed sync: %v", flaw, err)

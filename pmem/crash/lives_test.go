@@ -124,8 +124,66 @@ func TestLives(t *testing.T) {
 	}
 }
 
-// What a sync that failed left is lived on too.
-func TestLivesAfterFailedSyncs(t *testing.T) {
+// What recovery did not read is there in one life, and in another one not: here a record behind
+// a torn one, which the next life makes a valid one again.
+func TestLivesWithLeftovers(t *testing.T) {
+	w := sumWorkload(false)
+	w.Run = func(o *Ops[*sum]) error {
+		for i := range uint64(2) {
+			err := o.Relaxed("leave", func(s *sum) error {
+				at := 128 + int64(s.n)*64
+				s.n, s.add = s.n+1, s.add+i+1
+				return errors.Join(s.m.Store8(at, i+1, 0), s.m.Store8(at+8, 2*i+2, 0))
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return o.Do("push 4", func(s *sum) error { return errors.Join(s.push(4), s.m.Persist(128, 3*64)) })
+	}
+	_, err := explore(t, Config{Models: adrOnly, Lives: 1000}, w)
+	f := wantFailure(t, err, errState)
+	if !strings.Contains(f.Moment, "in the life after a crash") {
+		t.Error(f.Moment)
+	}
+}
+
+// What recovery does not look at may hurt the next life, if it is there: here some of it, and not
+// all.
+func TestLivesOfOneOutcome(t *testing.T) {
+	open := func(e *Env) (*medium.Medium, error) { return e.Medium, nil }
+	word := func(off int64) func(*medium.Medium) error {
+		return func(m *medium.Medium) error { return m.StorePersist8(off, 1, 0) }
+	}
+	w := Workload[*medium.Medium]{
+		Size: 4096, Create: open, Recover: open,
+		Dump: func(m *medium.Medium) (string, error) { v, err := m.Load8(0); return fmt.Sprint(v), err },
+		Run: func(o *Ops[*medium.Medium]) error {
+			// The residue, of two words, is never flushed.
+			return errors.Join(o.S.Store8(64, 1, 0), o.S.Store8(192, 1, 0), o.Do("set", word(0)))
+		},
+		Resume: func(o *Ops[*medium.Medium]) error { return o.Do("take over", word(128)) },
+		Check: func(m *medium.Medium) error {
+			if v, err := m.Load8(128); v == 0 || err != nil {
+				return err
+			}
+			one, err := m.Load8(64)
+			other, err2 := m.Load8(192)
+			if one != other {
+				return errors.New("half of the residue was taken over")
+			}
+			return errors.Join(err, err2)
+		},
+	}
+	_, err := explore(t, Config{Models: adrOnly}, w)
+	var f *Failure
+	if !errors.As(err, &f) || !strings.Contains(f.Moment, "in the life after a crash") {
+		t.Errorf("not caught: %v", err)
+	}
+}
+
+// What a sync that failed left is lived on too: those lives are more than where none failed.
+func TestMoreLivesAfterFailedSyncs(t *testing.T) {
 	cfg := Config{Models: []state.Model{PageCache}, Lives: 1000, Shallow: true}
 	w := sumWorkload(false)
 	w.Run = func(o *Ops[*sum]) error { // after a failed sync nothing is acknowledged
@@ -150,33 +208,18 @@ func TestLivesAfterFailedSyncs(t *testing.T) {
 	}
 }
 
-// What recovery does not look at may hurt the next life, if it is there.
-func TestLivesOfOneOutcome(t *testing.T) {
-	open := func(e *Env) (*medium.Medium, error) { return e.Medium, nil }
-	word := func(off int64) func(*medium.Medium) error {
-		return func(m *medium.Medium) error { return m.StorePersist8(off, 1, 0) }
+// What a failed sync leaves is lived on as well.
+func TestLivesAfterFailedSyncs(t *testing.T) {
+	w := stackWorkload("")
+	w.Resume = func(o *Ops[*stack]) error {
+		return o.Do("push", func(s *stack) error { return s.push(7) })
 	}
-	w := Workload[*medium.Medium]{
-		Size: 4096, Create: open, Recover: open,
-		Dump: func(m *medium.Medium) (string, error) { v, err := m.Load8(0); return fmt.Sprint(v), err },
-		Run: func(o *Ops[*medium.Medium]) error {
-			return errors.Join(o.S.Store8(64, 1, 0), o.Do("set", word(0))) // the residue is never flushed
-		},
-		Resume: func(o *Ops[*medium.Medium]) error { return o.Do("take over", word(128)) },
-		Check: func(m *medium.Medium) error {
-			if v, err := m.Load8(128); v == 0 || err != nil {
-				return err
-			}
-			if v, err := m.Load8(64); v != 0 || err != nil {
-				return errors.Join(err, errors.New("the residue was taken over"))
-			}
-			return nil
-		},
+	r, err := explore(t, Config{Models: []state.Model{PageCache}, FailSyncs: 100, Lives: 1 << 20}, w)
+	if err != nil {
+		t.Fatal(err)
 	}
-	_, err := explore(t, Config{Models: adrOnly}, w)
-	var f *Failure
-	if !errors.As(err, &f) || !strings.Contains(f.Moment, "in the life after a crash") {
-		t.Errorf("not caught: %v", err)
+	if m := r.Models[0]; m.Lives != m.LivesFound || m.SyncsFailed == 0 || !m.Complete() {
+		t.Errorf("%d of %d lives", m.Lives, m.LivesFound)
 	}
 }
 
@@ -209,6 +252,51 @@ func TestReopen(t *testing.T) {
 	w.Run = func(o *Ops[*sum]) error { return o.Reopen() }
 	if _, err := explore(t, Config{Models: adrOnly}, w); !errors.Is(err, errReopened) {
 		t.Errorf("reopening that changes the state: %v", err)
+	}
+}
+
+// After a failed sync reopening says what took effect, and may fail itself.
+func TestReopenAfterFailedSync(t *testing.T) {
+	type word struct {
+		m *medium.Medium
+		v uint64 // as far as the process knows
+	}
+	w := Workload[*word]{
+		Size:   4096,
+		Create: func(e *Env) (*word, error) { return &word{m: e.Medium}, nil },
+		Recover: func(e *Env) (*word, error) { // what is read is not believed: it is stored again
+			v, err := e.Medium.Load8(0)
+			if err = errors.Join(err, e.Medium.StorePersist8(0, v, 0)); err != nil {
+				return nil, err
+			}
+			return &word{e.Medium, v}, nil
+		},
+		Dump: func(w *word) (string, error) { return fmt.Sprint(w.v), nil },
+		Run: func(o *Ops[*word]) error {
+			for _, v := range []uint64{1, 2} {
+				err := o.Do(fmt.Sprint("set ", v), func(w *word) error {
+					err := w.m.StorePersist8(0, v, 0)
+					if err == nil {
+						w.v = v
+					}
+					return err
+				})
+				for tries := 0; tries == 0 || errors.Is(err, medium.ErrSync) && tries < 3; tries++ {
+					err = o.Reopen()
+				}
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+	r, err := explore(t, Config{Models: []state.Model{PageCache}, FailSyncs: 100}, w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m := r.Models[0]; m.SyncsFailed != 4 || !m.Complete() {
+		t.Errorf("%d syncs failed", m.SyncsFailed)
 	}
 }
 

@@ -23,7 +23,7 @@ func (e *explorer) nested(box decision.Box, o *outcome, versions [][]int) error 
 		}
 		fresh = false
 		over := decision.Box{Base: below.Base, Layers: [][]*state.Cell{below.Layers[0], st.Settled(), st.Cells()}}
-		return e.again(over, &first{box, firsts(versions), at, o.events}, e.legal)
+		return e.again(over, &first{box, firsts(versions), at, o.events, false}, e.legal)
 	}
 	for at = range o.events {
 		ev := &o.events[at]
@@ -137,9 +137,10 @@ func (e *explorer) restart() error {
 		return e.fail(err, &scene{box: seen, legal: e.legal})
 	}
 	st, fresh := e.st.Clone(), true
+	st.Exit()
 	for at, ev := range o.events {
 		if settles(ev.Kind) && fresh {
-			if err := e.again(decision.Box{Base: st.Base(), Layers: [][]*state.Cell{st.Cells()}}, &first{seen, nil, at, o.events}, e.legal); err != nil {
+			if err := e.again(decision.Box{Base: st.Base(), Layers: [][]*state.Cell{st.Cells()}}, &first{seen, nil, at, o.events, true}, e.legal); err != nil {
 				return err
 			}
 			fresh = false
@@ -153,5 +154,5 @@ func (e *explorer) restart() error {
 		fresh = fresh || len(ev.Data) > 0
 	}
 	shown := &legal{dumps: map[string]bool{o.dump: true}, absent: o.absent, any: e.legal.any, when: "restart"}
-	return e.again(decision.Box{Base: st.Base(), Layers: [][]*state.Cell{st.Cells()}}, &first{seen, nil, len(o.events), o.events}, shown)
+	return e.again(decision.Box{Base: st.Base(), Layers: [][]*state.Cell{st.Cells()}}, &first{seen, nil, len(o.events), o.events, true}, shown)
 }

@@ -1,6 +1,10 @@
 package crash
 
-import "fmt"
+import (
+	"bytes"
+	"fmt"
+	"slices"
+)
 
 // outcome is what a recovery and its checks came to.
 type outcome struct {
@@ -21,6 +25,12 @@ func (o *outcome) size() int {
 	return n
 }
 
+// same reports whether two recoveries did the same, what they stored included.
 func (o *outcome) same(p *outcome) bool {
-	return o.absent == p.absent && o.dump == p.dump && fmt.Sprint(o.err) == fmt.Sprint(p.err)
+	return o.absent == p.absent && o.dump == p.dump && fmt.Sprint(o.err) == fmt.Sprint(p.err) &&
+		o.stores == p.stores && slices.EqualFunc(o.events, p.events, sameEvent)
+}
+
+func sameEvent(a, b Event) bool {
+	return a.Kind == b.Kind && a.Off == b.Off && a.Len == b.Len && bytes.Equal(a.Data, b.Data)
 }

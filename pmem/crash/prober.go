@@ -42,6 +42,7 @@ type prober struct {
 	stores  int
 	calls   int
 	poison  map[int64]bool // blocks that can't be read
+	shadow  []byte         // in some runs: what the image is, if nobody goes past the medium
 	in, out chan func()
 }
 
@@ -112,6 +113,11 @@ func (p *prober) heat(off, n int64, cold *[]int64) {
 
 // run recovers one image of a box.
 func (p *prober) run(box decision.Box, picks []int) ([]decision.Read, *outcome) {
+	return p.watch(box, picks, false)
+}
+
+// watch is run that, if asked, holds the image against what was stored through the medium.
+func (p *prober) watch(box decision.Box, picks []int, watched bool) ([]decision.Read, *outcome) {
 	p.image, p.s, p.side = box.Base, nil, nil
 	p.path, p.found, p.events, p.stores, p.calls, p.cold = p.path[:0], p.found[:0], nil, 0, 0, p.cold[:0]
 	for i, c := range box.Cells() {
@@ -121,11 +127,20 @@ func (p *prober) run(box decision.Box, picks []int) ([]decision.Read, *outcome) 
 		}
 	}
 	o := &outcome{}
+	if p.shadow = p.shadow[:0]; watched {
+		p.shadow = append(p.shadow, p.image...)
+	}
 	if !p.inWorker(func() { p.recover(o) }) {
 		o.err = ErrSteps
 	}
 	if p.side != nil && (o.err == nil || errors.Is(o.err, ErrSteps)) {
 		o.err = p.side
+	}
+	if watched {
+		if off, differ := differs(p.image, p.shadow); differ {
+			o.err = fmt.Errorf("%w in recovery: byte %d is %#x, %#x was stored last", ErrBypassed, off, p.image[off], p.shadow[off])
+			copy(p.image, p.shadow)
+		}
 	}
 	o.events, o.stores = p.events, p.stores
 	p.restore()
@@ -187,6 +202,9 @@ func (p *prober) Event(e medium.Event) error {
 			p.save(ev.Off, n)
 			p.learn(ev.Off, n, nil)
 			ev.put(p.image)
+			if len(p.shadow) > 0 {
+				ev.put(p.shadow)
+			}
 		}
 		if p.keep {
 			ev.Data, ev.Index, ev.PCs = bytes.Clone(ev.Data), len(p.events), p.places()

@@ -193,7 +193,7 @@ func (r *recorder) fail(err error) {
 func (r *recorder) note(m moment, name string, l *legal, erased []canary) {
 	l.when = name
 	r.lastLegal = l
-	r.append(Event{Event: state.Event{Kind: state.Note}, note: &note{m, name, l, erased}, PCs: callers(2)})
+	r.append(Event{Event: state.Event{Kind: state.Note}, note: &note{moment: m, name: name, legal: l, erased: erased}, PCs: callers(2)})
 }
 
 func (r *recorder) append(e Event) {
@@ -226,6 +226,7 @@ func (r *recorder) operate(op *operation, fn func() (string, error)) error {
 		}
 	}
 	r.note(acknowledged, op.name, after, nil)
+	r.trace.events[len(r.trace.events)-1].note.failed = op.err != nil
 	r.unsure = r.unsure || op.err != nil
 	return op.err
 }
@@ -268,10 +269,16 @@ func (r *recorder) spawn(fn func() error) {
 	r.s.start(func() { r.fail(guard(fn)) }, false)
 }
 
-// Wait is for package medium: another goroutine may go on.
+// Wait is for package medium: another goroutine may go on. In a dump nobody does, unless it wants
+// a lock that another one has: what that one does meanwhile is no part of the dump.
 func (r *recorder) Wait(ready func() bool) {
-	if !r.paused {
+	switch {
+	case !r.paused:
 		r.s.wait(ready)
+	case ready != nil && !ready():
+		r.paused = false
+		r.s.wait(ready)
+		r.paused = true
 	}
 }
 
@@ -357,6 +364,16 @@ func (t *trace) failed() bool {
 	return slices.ContainsFunc(t.events, func(e Event) bool { return e.Kind == state.SyncFail })
 }
 
+// failure says which sync was made to fail until an event, or nothing.
+func (t *trace) failure(at int) string {
+	for i := range t.events[:min(at, len(t.events))] {
+		if t.events[i].Kind == state.SyncFail {
+			return "; the sync at " + place(t.events[i].PCs) + " had failed"
+		}
+	}
+	return ""
+}
+
 // sum tells traces apart.
 func (t *trace) sum(seed maphash.Seed) uint64 {
 	var h maphash.Hash
@@ -364,6 +381,9 @@ func (t *trace) sum(seed maphash.Seed) uint64 {
 	for _, e := range t.events {
 		fmt.Fprintln(&h, e.Kind, e.Off, e.Len, e.Op, e.Thread)
 		h.Write(e.Data)
+		if e.note != nil { // what was read shows in what is legal, not in what was stored
+			fmt.Fprintln(&h, e.note.moment, e.note.legal.absent, e.note.legal.any, e.note.legal.dumps)
+		}
 	}
 	return h.Sum64()
 }

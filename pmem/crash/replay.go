@@ -29,6 +29,10 @@ type Replay struct {
 	Absent  bool        `json:"absent,omitempty"` // nothing at all is allowed too
 	Any     bool        `json:"any,omitempty"`    // no dump was made
 	Linked  bool        `json:"linked,omitempty"` // the file is there only if it has its name
+	// Damaged: bits were flipped, or blocks poisoned, and recovery may say so. Poisoned are the
+	// offsets of blocks of 64 bytes that can't be read.
+	Damaged  bool    `json:"damaged,omitempty"`
+	Poisoned []int64 `json:"poisoned,omitempty"`
 }
 
 // ErrReplay reports a file that is no replay, or one of something else.
@@ -100,11 +104,17 @@ func RunReplay[S any](w Workload[S], r *Replay) error {
 	}
 	p := newProber(u, r.Model)
 	p.linked = r.Linked
+	for _, off := range r.Poisoned {
+		p.poison[off/decision.Block] = true
+	}
 	defer p.close()
 	_, o := p.run(decision.Box{Base: image}, nil)
 	l := &legal{absent: r.Absent, any: r.Any, dumps: map[string]bool{}}
 	for _, dump := range r.Allowed {
 		l.dumps[dump] = true
+	}
+	if r.Damaged {
+		return l.silent(o)
 	}
 	return l.judge(o)
 }

@@ -123,6 +123,13 @@ func TestRun(t *testing.T) {
 	if err != nil || report.Format != ReportFormat || report.Verdict != "broken" || report.Failure == nil || len(report.Failure.Parts) == 0 {
 		t.Errorf("%v: %s", err, text)
 	}
+	t.Run("it's 1+1", func(t *testing.T) { // the command runs this test alone
+		f := &fatal{T: t}
+		Run(f, Config{Models: adrOnly}, bitsWorkload("flush", 3))
+		if !strings.Contains(f.failed, `-run '^TestRun$/^it'\''s_1\+1$' .`) {
+			t.Error(f.failed)
+		}
+	})
 	t.Setenv(ReplayVariable, "testdata/crash/TestRun.json")
 	again := &fatal{T: t}
 	if Run(again, Config{}, bitsWorkload("flush", 3)); !strings.Contains(again.failed, "still fails") {

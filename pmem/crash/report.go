@@ -62,6 +62,7 @@ type ModelReport struct {
 	Unharmed       int    `json:"damaged_unharmed"` // of those, right all the same
 	Lints          []Lint `json:"lints,omitempty"`
 
+	overlaps                                                   bool // goroutines: there are more schedules than were tried
 	states, checked, images, seen, nestedStates, nestedChecked big.Int
 }
 
@@ -76,7 +77,7 @@ func newModelReport(m state.Model) *ModelReport {
 }
 
 // point takes in a crash point that is through. Found is how many of its images are new.
-func (r *ModelReport) point(t tally, found *big.Int, quick bool) {
+func (r *ModelReport) point(t tally, found *big.Int) {
 	r.CrashPoints++
 	if t.sampled {
 		r.PointsSampled++
@@ -88,9 +89,6 @@ func (r *ModelReport) point(t tally, found *big.Int, quick bool) {
 	r.NestedPoints += t.nestedPoints
 	// At most the images that are not new were among those checked.
 	old := new(big.Int).Sub(t.states, found)
-	if quick {
-		old.SetInt64(0)
-	}
 	if n := old.Sub(t.checked, old); n.Sign() > 0 {
 		r.seen.Add(&r.seen, n)
 	}
@@ -103,6 +101,7 @@ func (r *ModelReport) trace(t *trace, c *state.Census, l *linter) {
 	if !again {
 		r.Schedules++
 	}
+	r.overlaps = r.overlaps || t.goroutines > 0
 	r.Operations += t.operations
 	r.Events += len(t.events)
 	for _, e := range t.events {
@@ -138,7 +137,7 @@ func (r *ModelReport) fill() {
 	r.NestedStates, r.NestedChecked = r.nestedStates.String(), r.nestedChecked.String()
 }
 
-// Complete reports whether all states were checked.
+// Complete reports whether all states were checked, of the schedules that were tried.
 func (r *ModelReport) Complete() bool {
 	return r.Lives == r.LivesFound && r.PointsSkipped == 0 && r.PointsSampled == 0 && r.states.Cmp(&r.checked) == 0 && r.nestedStates.Cmp(&r.nestedChecked) == 0
 }
@@ -156,7 +155,7 @@ func (r *Report) finish(err error) {
 	}
 	r.Verdict = "holds"
 	for _, m := range r.Models {
-		if !m.Complete() {
+		if !m.Complete() || m.overlaps {
 			r.Verdict = "holds in the sample"
 		}
 	}

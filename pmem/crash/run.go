@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"time"
 )
 
@@ -72,7 +73,16 @@ func hint(t Test, f *Failure) string {
 	if err != nil {
 		return fmt.Sprintf("\nno replay file: %v", err)
 	}
-	return fmt.Sprintf("\nto see it again:\n  %s=%s go test -run '^%s$' .", ReplayVariable, file, t.Name())
+	return fmt.Sprintf("\nto see it again:\n  %s=%s go test -run '%s' .", ReplayVariable, file, pattern(t.Name()))
+}
+
+// pattern is that of one test, with its parents, between the quotes of a shell.
+func pattern(name string) string {
+	parts := strings.Split(name, "/")
+	for i, part := range parts {
+		parts[i] = "^" + regexp.QuoteMeta(part) + "$"
+	}
+	return strings.ReplaceAll(strings.Join(parts, "/"), "'", `'\''`)
 }
 
 func replay[S any](t Test, w Workload[S], file string) {

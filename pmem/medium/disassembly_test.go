@@ -60,6 +60,24 @@ func TestMachineCode(t *testing.T) {
 	}
 }
 
+// What flushes or streams in several calls fences in the end.
+func TestCallsFence(t *testing.T) {
+	for _, arch := range []string{"amd64", "arm64"} {
+		code := disassemble(t, arch)
+		for name, orders := range map[string][][]string{
+			"flushAllFence":    {{`^CALL \S*/line\.Flush\b|^CALL \S*Medium\)\.flush\b`, `^CALL \S*/line\.Fence\b`}},
+			"streamFence":      {{`^CALL \S*/line\.Stream\b|^CALL \S*Medium\)\.stream\b`, `^CALL \S*/line\.Fence\b`}},
+			"store8FlushFence": {{`^MOVQ |^STLR `, `^CALL \S*/line\.Fence\b`}, {`^CALL \S*/line\.StoreFlushFence\b`}},
+		} {
+			for _, order := range orders {
+				if wrong := check(code[name], order, "", 0); wrong != "" {
+					t.Errorf("%s, %s: %s in\n\t%s", arch, name, wrong, strings.Join(code[name], "\n\t"))
+				}
+			}
+		}
+	}
+}
+
 // The control: code with a fault is refused.
 func TestMachineCodeCanFail(t *testing.T) {
 	good := []string{"MOVQ BX, 0(AX)", "CLWB 0(AX)", "SFENCE", "RET"}
@@ -130,7 +148,7 @@ func disassemble(t *testing.T, arch string) map[string][]string {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Skipf("the package can't be built here: %v\n%s", err, out)
 	}
-	out, err := exec.Command(goTool, "tool", "objdump", "-s", `medium/internal/line\.[A-Z]|medium\.\(\*Medium\)\.Store8$`, binary).Output()
+	out, err := exec.Command(goTool, "tool", "objdump", "-s", `medium/internal/line\.[A-Z]|medium\.\(\*Medium\)\.(Store8|flushAllFence|streamFence|store8FlushFence)$`, binary).Output()
 	if err != nil {
 		t.Fatalf("objdump: %v", err)
 	}
@@ -138,7 +156,7 @@ func disassemble(t *testing.T, arch string) map[string][]string {
 }
 
 var (
-	headline    = regexp.MustCompile(`^TEXT \S+/(?:line\.(\w+)(?:\.abi0)?\(SB\) \S+\.s|medium\.\(\*Medium\)\.(Store8)\(SB\) .*)$`)
+	headline    = regexp.MustCompile(`^TEXT \S+/(?:line\.(\w+)(?:\.abi0)?\(SB\) \S+\.s|medium\.\(\*Medium\)\.(Store8|flushAllFence|streamFence|store8FlushFence)\(SB\) .*)$`)
 	instruction = regexp.MustCompile(`^\s+\S+:\d+\s+0x[0-9a-f]+\s+([0-9a-f]+)\s+(\S.*?)\s*$`)
 	// The disassembler does not know these, but for the last. Encodings from the Intel SDM.
 	encodings = map[string]string{"660fae30": "CLWB 0(AX)", "660fae38": "CLFLUSHOPT 0(AX)", "0fae38": "CLFLUSH 0(AX)"}

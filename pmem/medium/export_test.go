@@ -1,6 +1,14 @@
 package medium
 
-import "github.com/safevma/safevma/pmem/medium/internal/line"
+import (
+	"strings"
+
+	"github.com/safevma/safevma/internal/sys"
+	"github.com/safevma/safevma/pmem/medium/internal/line"
+)
+
+// HasSync reports whether VmFlags are of a mapping with MAP_SYNC.
+func HasSync(flags string) bool { return strings.Contains(" "+flags+" ", " sf ") }
 
 // AsDAX makes a medium of memory take the calls as persistent memory does: the instructions
 // are the same, and so are their costs, but nothing survives.
@@ -24,6 +32,17 @@ var (
 	WriteAll = writeAll
 	Zero     = zero
 )
+
+// Mappings returns the VmFlags of the mapping to read and of that to write.
+func (m *Medium) Mappings() (view, alias string, err error) {
+	if view, err = ownFlags(sys.Addr(m.view)); err == nil {
+		alias, err = ownFlags(sys.Addr(m.alias))
+	}
+	return view, alias, err
+}
+
+// LoseDirectory closes the directory of a created file.
+func (m *Medium) LoseDirectory() error { return m.dir.Close() }
 
 // MountOptions returns the options of a mount.
 func (m mount) MountOptions() []string { return m.options }

@@ -12,7 +12,7 @@ import (
 )
 
 // find finds out what the file is on, and maps it.
-func (m *Medium) find() error {
+func (m *Medium) find(o Options) error {
 	m.info = Info{Atom: Word, PageSize: os.Getpagesize(), Node: -1, ThreadNode: -1, Flush: "none", Stream: "none"}
 	sync, why, err := trySync(m.reader)
 	if err != nil {
@@ -30,7 +30,7 @@ func (m *Medium) find() error {
 		m.foundDAX()
 		return nil
 	}
-	return m.foundOther()
+	return m.foundOther(o)
 }
 
 const syncFlags = sys.MapSharedValidate | sys.MapSync
@@ -72,8 +72,21 @@ func (m *Medium) foundDAX() {
 	m.nodes(d.node)
 }
 
+// assumeDAX takes memory for persistent memory.
+func (m *Medium) assumeDAX() {
+	if ok, why := line.Usable(); !ok {
+		m.info.Found += "; not assumed to be DAX: " + why
+		return
+	}
+	m.way = dax
+	m.info.Kind = DAX
+	m.info.Domain = "none: assumed to be DAX, it survives the process, not the loss of power"
+	m.info.Flush, m.info.Stream = line.Instructions()
+	m.info.Found += "; assumed to be DAX"
+}
+
 // foundOther tells tmpfs and its like from files on a device.
-func (m *Medium) foundOther() error {
+func (m *Medium) foundOther(o Options) error {
 	magic, err := sys.FileSystem(m.reader)
 	if err != nil {
 		return err
@@ -85,6 +98,9 @@ func (m *Medium) foundOther() error {
 		m.info.Kind, m.info.Unit = Volatile, line.Size
 		m.info.Domain = "none: it survives the process, not the loss of power"
 		m.info.Found += fmt.Sprintf("; file system %#x lives in memory", magic)
+		if o.AssumeDAX {
+			m.assumeDAX()
+		}
 		return nil
 	}
 	m.way = pageCache

@@ -62,9 +62,11 @@ const (
 	Extend
 	// Link gives the file its name. A sync of Directory makes it durable.
 	Link
+	// Allocate makes sure that Off and Len have space on the device. It changes no bytes.
+	Allocate
 )
 
-var actions = [...]string{Store: "store", Stream: "stream", Flush: "flush", Fence: "fence", SyncBegin: "sync begins", SyncEnd: "sync ends", Extend: "extend", Link: "link"}
+var actions = [...]string{Store: "store", Stream: "stream", Flush: "flush", Fence: "fence", SyncBegin: "sync begins", SyncEnd: "sync ends", Extend: "extend", Link: "link", Allocate: "allocate"}
 
 func (a Action) String() string { return name(actions[:], a) }
 

@@ -80,7 +80,16 @@ func (m *Medium) grow(size int64) error {
 		return nil // on the heap
 	}
 	if err := allocate(m.file, old, size); err != nil {
-		return err
+		return errors.Join(err, m.cutBack(old))
 	}
 	return m.place(old, size)
+}
+
+// cutBack gives back what an allocation took that failed half-way, as it does on ext4.
+func (m *Medium) cutBack(size int64) error {
+	st, err := m.file.Stat()
+	if err == nil && st.Size() > size {
+		err = m.file.Truncate(size)
+	}
+	return err
 }

@@ -392,6 +392,46 @@ func TestShortWrites(t *testing.T) {
 	}
 }
 
+// What is DAX is mapped with MAP_SYNC, not only tried so, and what is not is not; where the file
+// was extended too.
+func TestMappedWithSync(t *testing.T) {
+	onAll(t, func(t *testing.T, g ground) {
+		if g.dir == nil {
+			t.Skip("no file system")
+		}
+		m, _ := g.create(t, page, 4*page)
+		for range 2 {
+			view, alias, err := m.Mappings()
+			ok(t, err)
+			if want := g.kind == medium.DAX; medium.HasSync(view) != want || medium.HasSync(alias) != want {
+				t.Errorf("MAP_SYNC is not %v: VmFlags %q to read, %q to write", want, view, alias)
+			}
+			if strings.Contains(" "+view+" ", " wr ") || !strings.Contains(" "+alias+" ", " wr ") {
+				t.Errorf("what may be written is not what should: VmFlags %q to read, %q to write", view, alias)
+			}
+			ok(t, m.Extend(4*page))
+		}
+	})
+}
+
+// One write takes as many parts as its caller has.
+func TestManyParts(t *testing.T) {
+	onAll(t, func(t *testing.T, g ground) {
+		const n = 3000
+		m, _ := g.create(t, n*8, n*8)
+		parts, want := make([][]byte, n), make([]byte, n*8)
+		for i := range parts {
+			put8(want[i*8:], uint64(i)+1)
+			parts[i] = want[i*8 : i*8+8]
+		}
+		ok(t, m.WriteAll(0, parts, medium.Log))
+		got := make([]byte, n*8)
+		if ok(t, m.Read(0, got)); !bytes.Equal(got, want) {
+			t.Error("it holds something else")
+		}
+	})
+}
+
 // Where a file system can't allocate, zeros are written, and nothing that is there is lost.
 func TestZeros(t *testing.T) {
 	f, err := os.Create(filepath.Join(t.TempDir(), "zeros"))

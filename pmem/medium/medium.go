@@ -1,11 +1,13 @@
 package medium
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"sync/atomic"
 	"syscall"
 
+	"github.com/safevma/safevma/internal/sys"
 	"github.com/safevma/safevma/pmem/medium/internal/line"
 )
 
@@ -119,7 +121,7 @@ func (m *Medium) aligned(op string, off, n int64) error {
 }
 
 // Extend makes the medium longer, with zeros. The space is allocated: nothing fails later for
-// want of it, and a full device is ENOSPC here. One call at a time. The new size survives a failure only after
+// want of it, and a full device is ENOSPC here, which leaves the file as long as it was. One call at a time. The new size survives a failure only after
 // [Medium.SyncFile], so nothing durable may point there before.
 func (m *Medium) Extend(size int64) error {
 	old := m.size.Load()
@@ -143,6 +145,25 @@ func (m *Medium) Extend(size int64) error {
 	}
 	m.size.Store(size)
 	return nil
+}
+
+// Allocate makes sure that stores to a range do not lack space, and leaves its bytes alone. A full
+// device is ENOSPC here. It is for a medium that was opened sparse.
+func (m *Medium) Allocate(off, n int64) error {
+	if err := m.ready("allocate", off, n); err != nil || n == 0 {
+		return err
+	}
+	if m.way == recorded {
+		return fail("allocate", off, n, m.recorder.Event(Event{Action: Allocate, Off: off, Len: n}))
+	}
+	if m.file == nil {
+		return nil
+	}
+	err := sys.Fallocate(m.file, off, n)
+	if errors.Is(err, syscall.EOPNOTSUPP) { // there, the device may be full at any store
+		return nil
+	}
+	return fail("allocate", off, n, os.NewSyscallError("fallocate", err))
 }
 
 // Link gives a created file its name. It survives a failure only after

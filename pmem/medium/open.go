@@ -23,6 +23,12 @@ type Options struct {
 	// Unlocked, together with ReadOnly, opens beside a medium that writes. What is read may
 	// change at any time, and a file that becomes longer does not do so here.
 	Unlocked bool
+	// Sparse leaves what is not allocated as it is: [Medium.Allocate] it before it is written,
+	// or a store faults where the device is full.
+	Sparse bool
+	// AssumeDAX treats a file that lives in memory (tmpfs) as persistent memory: its stores are
+	// flushed and fenced. It is for measuring. Nothing survives the loss of power all the same.
+	AssumeDAX bool
 }
 
 // Create makes a file of zeros of that size, allocated, without a name. When what has to be
@@ -50,7 +56,7 @@ func Create(name string, size int64, o Options) (*Medium, error) {
 	}
 	m := &Medium{dir: dir, name: base}
 	if m.file, err = sys.OpenUnnamed(directory, 0o600); err == nil {
-		err = allocate(m.file, 0, size)
+		err = m.prepare(size, o)
 	}
 	if err == nil {
 		err = m.open(size, o)
@@ -59,6 +65,14 @@ func Create(name string, size int64, o Options) (*Medium, error) {
 		return nil, errors.Join(fmt.Errorf("create %s: %w", name, err), m.Close())
 	}
 	return m, nil
+}
+
+// prepare gives a new file its size.
+func (m *Medium) prepare(size int64, o Options) error {
+	if o.Sparse {
+		return m.file.Truncate(size)
+	}
+	return allocate(m.file, 0, size)
 }
 
 // Open opens a file. What of it is not allocated is, so that no store fails for want of space.
@@ -115,9 +129,9 @@ func (m *Medium) open(size int64, o Options) error {
 	}
 	m.size.Store(size)
 	if o.ReadOnly {
-		return m.openToRead()
+		return m.openToRead(o)
 	}
-	if err := allocate(m.file, 0, size); err != nil && !errors.Is(err, syscall.EOPNOTSUPP) {
+	if err := m.fillHoles(st, size, o); err != nil {
 		return err
 	}
 	if m.log, err = sys.ReopenWritable(m.file); err != nil {
@@ -126,11 +140,26 @@ func (m *Medium) open(size int64, o Options) error {
 	if m.alias, err = m.mapping.reserve(most); err != nil {
 		return err
 	}
-	return m.find()
+	return m.find(o)
 }
 
-func (m *Medium) openToRead() error {
-	err := m.find()
+func (m *Medium) fillHoles(st sys.FileStat, size int64, o Options) error {
+	if o.Sparse {
+		return nil
+	}
+	err := allocate(m.file, 0, size)
+	if errors.Is(err, syscall.EOPNOTSUPP) || errors.Is(err, syscall.ENOSPC) && full(st) {
+		return nil
+	}
+	return err
+}
+
+// full reports a file that has as many blocks as it needs. Some file systems (xfs) want free space
+// as for a new one all the same.
+func full(st sys.FileStat) bool { return st.Blocks*512 >= st.Size }
+
+func (m *Medium) openToRead(o Options) error {
+	err := m.find(o)
 	m.way = readOnly
 	return err
 }

@@ -1,6 +1,7 @@
 package medium
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -23,8 +24,15 @@ func (m *Medium) writeThrough(off, n int64, parts [][]byte) error {
 	})
 }
 
-// writeAll goes on after a short write, as long as there is progress.
+// maxParts is how many parts one system call takes (IOV_MAX).
+const maxParts = 1024
+
+// writeAll goes on after a short write, as long as there is progress. More parts than a call
+// takes become one, so that they still cost one sync.
 func writeAll(write func(parts [][]byte, off int64) (int, error), off int64, parts [][]byte) error {
+	if len(parts) > maxParts {
+		parts = [][]byte{bytes.Join(parts, nil)}
+	}
 	for parts = rest(parts, 0); len(parts) > 0; {
 		n, err := write(parts, off)
 		if err != nil {

@@ -141,6 +141,15 @@ func TestInjectedFailures(t *testing.T) {
 	if err := m.Extend(2048); !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("extended beyond its memory: %v", err)
 	}
+	tr.fail = func(e medium.Event) error {
+		if e.Action == medium.Allocate && e.Off == 512 && e.Len == 256 {
+			return syscall.ENOSPC
+		}
+		return nil
+	}
+	if err := m.Allocate(512, 256); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("allocation on a full device: %v", err)
+	}
 }
 
 func TestOutside(t *testing.T) {

@@ -89,13 +89,25 @@ func TestFlushAloneSyncsNothing(t *testing.T) {
 	t.Error("a fence without a flush wrote the page")
 }
 
+// A sync of the directory asks the kernel, whose errors are ErrSync.
+func TestSyncDirectory(t *testing.T) {
+	m, _ := grounds[1].create(t, page, page)
+	ok(t, m.SyncDirectory(), m.LoseDirectory())
+	if err := m.SyncDirectory(); !errors.Is(err, medium.ErrSync) {
+		t.Errorf("a sync of a directory that is not there: %v", err)
+	}
+}
+
 // A sync that the device fails is ErrSync, and no later one of any kind succeeds: the kernel
 // tells of the loss once. The device is a loop on a file that can't grow, so the kernel says
 // ENOSPC, or EIO as of other devices.
-func TestDeviceFails(t *testing.T) {
+func TestDeviceFails(t *testing.T) { mounting(t, deviceFails) }
+
+// mounting runs fn in a process of its own, which may mount what nobody else sees.
+func mounting(t *testing.T, fn func(t *testing.T, dir string)) {
 	const variable = "SAFEVMA_TEST_DEVICE"
 	if dir := os.Getenv(variable); dir != "" {
-		deviceFails(t, dir)
+		fn(t, dir)
 		return
 	}
 	if os.Getuid() != 0 {
@@ -106,7 +118,7 @@ func TestDeviceFails(t *testing.T) {
 			t.Skip(err)
 		}
 	}
-	c := exec.Command("unshare", "--mount", "--propagation", "private", os.Args[0], "-test.run=^TestDeviceFails$", "-test.count=1", "-test.v")
+	c := exec.Command("unshare", "--mount", "--propagation", "private", os.Args[0], "-test.run=^"+t.Name()+"$", "-test.count=1", "-test.v")
 	c.Env = append(os.Environ(), variable+"="+t.TempDir())
 	out, err := c.CombinedOutput()
 	switch {
@@ -117,13 +129,53 @@ func TestDeviceFails(t *testing.T) {
 	}
 }
 
-func deviceFails(t *testing.T, dir string) {
-	run := func(name string, args ...string) {
-		t.Helper()
-		if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
-			t.Skipf("%s %v: %v\n%s", name, args, err, out)
-		}
+// run runs a tool that may be absent, or not allowed here.
+func run(t *testing.T, name string, args ...string) {
+	t.Helper()
+	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
+		t.Skipf("%s %v: %v\n%s", name, args, err, out)
 	}
+}
+
+// A full device costs nothing that was there: an extension that fails leaves the file as long as
+// it was, and what is allocated can be opened, however little is free.
+func TestFullDevice(t *testing.T) {
+	t.Run("ext4", func(t *testing.T) {
+		mounting(t, func(t *testing.T, dir string) { fullDevice(t, dir, "mkfs.ext4", 32<<20) })
+	})
+	t.Run("xfs", func(t *testing.T) {
+		mounting(t, func(t *testing.T, dir string) { fullDevice(t, dir, "mkfs.xfs", 320<<20) })
+	})
+}
+
+func fullDevice(t *testing.T, dir, mkfs string, size int64) {
+	image, mounted := filepath.Join(dir, "image"), filepath.Join(dir, "mnt")
+	ok(t, os.WriteFile(image, nil, 0o600), os.Truncate(image, size), os.Mkdir(mounted, 0o700))
+	run(t, mkfs, "-q", image)
+	run(t, "mount", "-o", "loop", image, mounted)
+	defer exec.Command("umount", mounted).Run()
+	name := filepath.Join(mounted, "pool")
+	m, err := medium.Create(name, size/2, medium.Options{Most: 2 * size})
+	ok(t, err)
+	ok(t, m.SyncFile(), m.Link(), m.SyncDirectory())
+	if err := m.Extend(2 * size); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("more than the device has: %v", err)
+	}
+	st, err := os.Stat(name)
+	if ok(t, err); st.Size() != size/2 || m.Size() != size/2 {
+		t.Errorf("%d bytes, the file %d, not %d as before", m.Size(), st.Size(), size/2)
+	}
+	ok(t, m.Extend(size/2+page), m.Close())
+	m, err = medium.Open(name, medium.Options{})
+	ok(t, err)
+	if m.Size() != size/2+page {
+		t.Errorf("opened anew, it has %d bytes", m.Size())
+	}
+	ok(t, m.Close())
+}
+
+func deviceFails(t *testing.T, dir string) {
+	run := func(name string, args ...string) { t.Helper(); run(t, name, args...) }
 	run("mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", dir)
 	image, mounted := filepath.Join(dir, "image"), filepath.Join(dir, "mnt")
 	ok(t, os.WriteFile(image, nil, 0o600), os.Truncate(image, 64<<20), os.Mkdir(mounted, 0o700))

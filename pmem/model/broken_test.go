@@ -53,7 +53,7 @@ var rules = []rule{
 	{"R4, one superblock", R4One, reopened, nil, crash.Config{Damage: 1}, anywhere,
 		`bit flipped in byte \d+, stored last by model/superblock\.go[^$]*recovered: 2`},
 	{"R4, read from caches", RewriteSuperblock, reopened, nil, both, cachesLost,
-		`again after \d+ calls of the medium in recovery[^$]*at 0, model/superblock\.go`},
+		`the power failed after \d+ calls of the medium in recovery[^$]*at 0, model/superblock\.go`},
 	{"R5, not applied durably", R5Applied, wraps, nil, crash.Config{}, cachesLost,
 		`durable: 32 bytes at 512, model/checkpoint\.go[^$]*lost: +8 bytes at 12352, model/commit\.go`},
 	{"R5, applied since the sync", R5Late, tails, nil, crash.Config{}, cachesLost,

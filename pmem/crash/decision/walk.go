@@ -1,7 +1,6 @@
 package decision
 
 import (
-	"bytes"
 	"slices"
 	"sort"
 
@@ -130,7 +129,7 @@ func (w *Walk[T]) decide(n *node[T], l, base, i int, data []byte) error {
 	from, to := max(c.Off, n.off), min(c.Off+int64(c.Len), n.off+int64(n.len))
 	open := w.versions[number]
 	defer func() { w.versions[number] = open }()
-	for _, group := range groups(c, open, int(from-c.Off), int(to-c.Off), data[from-n.off:to-n.off]) {
+	for _, group := range groups(c, open, int(from-c.Off), int(to-c.Off), data[from-n.off:]) {
 		if w.picks != nil && !slices.Contains(group, w.picks[number]) {
 			continue
 		}
@@ -162,20 +161,21 @@ func (w *Walk[T]) below(n *node[T], data []byte) error {
 	return nil
 }
 
-// groups parts versions by what they make of a part of the cell that holds data: a version that
-// writes what is there already is one with the version that writes nothing.
-func groups(c *state.Cell, versions []int, from, to int, data []byte) [][]int {
+// groups parts versions by what they leave in a part of the cell. What writes a byte that is
+// there already and what leaves it alone are one: a recovery that stores again all that it read
+// has one image, not 2 for each word.
+func groups(c *state.Cell, versions []int, from, to int, below []byte) [][]int {
 	if len(versions) == 1 {
 		return [][]int{versions}
 	}
 	var all [][]int
-	var made [][]byte
 	for _, v := range versions {
-		result := bytes.Clone(data)
-		c.Versions[v].Put(result, from, to)
-		i := slices.IndexFunc(made, func(m []byte) bool { return bytes.Equal(m, result) })
-		if i < 0 {
-			i, all, made = len(all), append(all, nil), append(made, result)
+		i := 0
+		for i < len(all) && !c.Versions[all[i][0]].Same(c.Versions[v], from, to, below) {
+			i++
+		}
+		if i == len(all) {
+			all = append(all, nil)
 		}
 		all[i] = append(all[i], v)
 	}

@@ -1,19 +1,22 @@
 package state
 
 import (
+	"bytes"
 	"slices"
 )
 
 // queue holds the stores to one unit that are not yet durable, oldest first. A failure
 // leaves any prefix of it.
 type queue struct {
-	off     int64 // of the unit
-	word    bool  // the unit is a word: of non-temporal stores, or of a torn unit
-	drained uint64
-	pending []atom
-	lost    []atom // of failed syncs: any prefix of them may be durable, for ever
-	cell    *Cell  // made when asked for, dropped when the queue changes
-	listed  bool   // in State.open
+	off       int64 // of the unit
+	word      bool  // the unit is a word: of non-temporal stores, or of a torn unit
+	attribute bool  // the word is an attribute
+	drained   uint64
+	dead      uint64 // up to here, threads streamed that are no more
+	pending   []atom
+	lost      []atom // of failed syncs: any prefix of them may be durable, for ever
+	cell      *Cell  // made when asked for, dropped when the queue changes
+	listed    bool   // in State.open
 }
 
 // end is the number of stores so far, those that are durable included.
@@ -53,11 +56,16 @@ func (q *queue) lose(upTo uint64) {
 	q.drained, q.cell = upTo, nil
 }
 
-// supersede forgets the lost stores that a durable one overwrote.
+// supersede forgets the lost stores that a durable one overwrote. Of those that it overwrote in
+// part, it stays.
 func (q *queue) supersede(a atom) {
 	kept := q.lost[:0]
 	for _, l := range q.lost {
-		if l.at < a.at || l.at+int32(l.n) > a.at+int32(a.n) {
+		from, to := max(l.at, a.at), min(l.at+int32(l.n), a.at+int32(a.n))
+		if from < to {
+			copy(l.data[from-l.at:to-l.at], a.data[from-a.at:])
+		}
+		if from >= to || to-from < int32(l.n) {
 			kept = append(kept, l)
 		}
 	}
@@ -97,6 +105,28 @@ func (v Version) Put(dst []byte, from, to int) {
 			dst[i-from] = v.Data[i]
 		}
 	}
+}
+
+// Same reports whether two versions of a cell leave the same in a part of it, over what is
+// below that part.
+func (v Version) Same(w Version, from, to int, below []byte) bool {
+	if v.Mask == nil && w.Mask == nil {
+		return bytes.Equal(v.Data[from:to], w.Data[from:to])
+	}
+	for i := from; i < to; i++ {
+		if v.at(i, below[i-from]) != w.at(i, below[i-from]) {
+			return false
+		}
+	}
+	return true
+}
+
+// at is a byte of the cell, over what is below.
+func (v Version) at(i int, below byte) byte {
+	if v.Mask == nil || v.Mask[i] != 0 {
+		return v.Data[i]
+	}
+	return below
 }
 
 // span is the part of the unit that the queue's stores touch.

@@ -125,6 +125,9 @@ func (s *State) Apply(e Event, point func() error) error {
 
 func (s *State) store(e Event, off int64, piece []byte, point func() error) error {
 	stream := e.Kind == Stream && s.model.Domain != PageCache
+	if e.Kind == Store && s.mixed(off, stream) {
+		s.bury(off)
+	}
 	if e.Kind != Attribute && s.mixed(off, stream) {
 		return fmt.Errorf("event %d at %d: %w", e.Index, off, ErrMixed)
 	}
@@ -141,6 +144,7 @@ func (s *State) store(e Event, off int64, piece []byte, point func() error) erro
 		return nil
 	}
 	q := s.queueOf(off, stream || s.model.Torn || e.Kind == Attribute)
+	q.attribute = e.Kind == Attribute
 	if q.empty() && q.word {
 		s.inUse[off/int64(s.model.Unit)]++
 	}
@@ -247,12 +251,17 @@ func (s *State) left(q *queue, had bool) {
 	}
 }
 
-// covers lists what the units of a range hold now.
+// covers lists what the units of a range hold now. Attributes only look as if they shared a
+// unit: each is covered by itself.
 func (s *State) covers(off, n int64) []covered {
 	var all []covered
 	unit := int64(s.model.Unit)
-	from, to := off/unit*unit, (off+n+unit-1)/unit*unit
+	first, last := off/unit*unit, (off+n+unit-1)/unit*unit
 	for _, q := range s.open {
+		from, to := first, last
+		if q.attribute {
+			from, to = off, off+n
+		}
 		if q.off >= from && q.off < to && len(q.pending) > 0 {
 			all = append(all, covered{q, q.end()})
 		}
@@ -332,6 +341,30 @@ func (s *State) Pending(thread int, off, n int64) (dirty, marked bool) {
 
 // Awaited reports whether a fence of the thread would make something durable.
 func (s *State) Awaited(thread int) bool { return len(s.marks[thread]) > 0 }
+
+// Exit ends all threads. Nobody fences for them any more: what they streamed, flushed or stored
+// stays in doubt. But it comes before all that others store later, so that an ordinary store to a
+// line that they streamed to is no error: it finds there what they streamed.
+func (s *State) Exit() {
+	for _, marks := range s.marks {
+		for q, upTo := range marks {
+			if q.word {
+				q.dead = upTo
+			}
+		}
+	}
+	clear(s.marks)
+}
+
+// bury makes durable what dead threads streamed to a unit.
+func (s *State) bury(off int64) {
+	unit := int64(s.model.Unit)
+	for w := off / unit * unit / Word; w < (off/unit+1)*unit/Word; w++ {
+		if q := s.words[w]; q != nil && q.dead > q.drained {
+			s.drain(q, q.dead)
+		}
+	}
+}
 
 // Clone returns a state of its own.
 func (s *State) Clone() *State {

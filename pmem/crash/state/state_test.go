@@ -300,3 +300,56 @@ func TestZero(t *testing.T) {
 		t.Error("what waited in new space is still there")
 	}
 }
+
+// The end of a process makes nothing durable. An ordinary store finds what it streamed to that line.
+func TestExit(t *testing.T) {
+	s, err := New(adr, make([]byte, 1024))
+	if err != nil {
+		t.Fatal(err)
+	}
+	apply(t, s, by(1, stream(0, 1)), by(2, stream(8, 1)), store(64, 1), by(1, flush(64, 8)), store(128, 1))
+	s.Exit()
+	apply(t, s, by(1, fence())) // another one, which has the number
+	if n := s.Images().Int64(); n != 16 {
+		t.Errorf("%d images, want 16: two words and two lines", n)
+	}
+	apply(t, s, store(0, 2), store(16, 2))
+	if n := s.Images().Int64(); n != 12 || s.Base()[0] != 1 || s.Base()[8] != 1 {
+		t.Errorf("%d images, want 12 of three lines", n)
+	}
+	apply(t, s, by(3, stream(192, 1)))
+	if err := s.Apply(store(200, 1), nil); !errors.Is(err, ErrMixed) {
+		t.Errorf("both kinds of stores of those who live: %v", err)
+	}
+}
+
+// A word that was streamed twice is one word of its line until the fence, and then none.
+func TestStreamedTwice(t *testing.T) {
+	s, err := New(adr, make([]byte, 512))
+	if err != nil {
+		t.Fatal(err)
+	}
+	apply(t, s, stream(0, 1), stream(0, 2), fence(), store(0, 3), flush(0, 8), fence(), stream(8, 1))
+	if n := s.Images().Int64(); n != 2 {
+		t.Errorf("%d images, want 2", n)
+	}
+}
+
+// New space is zeros whatever waited there, of failed syncs too, and stays so.
+func TestZeroForgets(t *testing.T) {
+	for _, model := range []Model{sector, torn} {
+		s, err := New(model, make([]byte, 1024))
+		if err != nil {
+			t.Fatal(err)
+		}
+		apply(t, s, store(0, 1), store(512, 1), Event{Kind: SyncBegin, ID: 1, Len: 1024}, Event{Kind: SyncFail, ID: 1},
+			store(512, 2), store(8, 1), Event{Kind: SyncBegin, ID: 2, Len: 1024}, Event{Kind: Zero, Off: 512, Len: 512})
+		if n, base := s.Images().Int64(), s.Base(); n != 4 || !bytes.Equal(base[512:], make([]byte, 512)) {
+			t.Errorf("%v: %d images, want 4", model, n)
+		}
+		apply(t, s, Event{Kind: SyncEnd, ID: 2})
+		if n, base := s.Images().Int64(), s.Base(); n != 2 || !bytes.Equal(base[512:], make([]byte, 512)) {
+			t.Errorf("%v: %d images after the sync, want 2", model, n)
+		}
+	}
+}

@@ -1,0 +1,6 @@
+//go:build !race
+
+package pmem
+
+// raceEnabled: see stripes.
+const raceEnabled = false
