@@ -71,7 +71,7 @@ func (p *Pool) recover(other int64) error {
 	}
 	p.tail, p.head = tail, head
 	p.recovery = Recovery{Records: len(all), Bytes: head.at - tail.at, Torn: torn}
-	if err := p.rewrite(); err != nil {
+	if err := p.rewrite(superA + superB - other); err != nil {
 		return err
 	}
 	for _, r := range all {
@@ -101,10 +101,14 @@ func (g *geometry) validateBody(r record) error {
 	return nil
 }
 
-// rewrite makes durable what is about to be replayed, as it was read. It may be in caches alone:
-// of a page cache after a failed sync, of a CPU after a process was killed between its stores
-// and its fence (docs/rfcs/0002). It is one write, but where it goes round the end of the log.
-func (p *Pool) rewrite() error {
+// rewrite makes durable what recovery goes by, as it was read: the superblock, which the other one
+// is about to follow, and what is replayed. It may be in caches alone: of a page cache after a
+// failed sync, of a CPU after a process was killed between its stores and its fence
+// (docs/rfcs/0002). The log is one write, but where it goes round its end.
+func (p *Pool) rewrite(super int64) error {
+	if err := p.m.Write(super, p.super.encode(), medium.Superblock); err != nil {
+		return err
+	}
 	for at := p.tail.at; at < p.head.at; {
 		b := make([]byte, min(p.head.at-at, p.log-at%p.log))
 		if err := p.m.Read(p.logPlace(at), b); err != nil {

@@ -9,6 +9,8 @@ import (
 	"math/rand/v2"
 	"os/exec"
 	"time"
+
+	"github.com/safevma/safevma/pmem/fsck"
 )
 
 // outcome is what a trial saw.
@@ -18,7 +20,8 @@ type outcome struct {
 }
 
 // trial runs a command that is "bank run", kills it at a random moment, and looks at what is left,
-// again and again: the money is all there, and so is each transfer that has a receipt.
+// again and again: the money is all there, so is each transfer that has a receipt, and the checker of
+// pools finds nothing.
 func trial(ctx context.Context, file string, kills int, command string, args ...string) (o outcome, err error) {
 	b, err := openOrCreate(ctx, file)
 	if err != nil {
@@ -59,6 +62,9 @@ func check(ctx context.Context, file string, r receipts) (s sums, err error) {
 		if s.tellers[i] < last {
 			return s, fmt.Errorf("teller %d acknowledged transfer %d, and %d are there", i, last, s.tellers[i])
 		}
+	}
+	if err := fsck.Pool(b.pool); err != nil {
+		return s, err
 	}
 	return s, b.pool.Close()
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/safevma/safevma/pmem"
+	"github.com/safevma/safevma/pmem/fsck"
 )
 
 // Report is what [Check] saw.
@@ -25,7 +26,7 @@ func (e *LostError) Error() string {
 	return fmt.Sprintf("worker %d acknowledged transaction %d, and %d are there", e.Worker, e.Acknowledged, e.There)
 }
 
-// Check looks at what is left. Where the reports of starts may be lost (they travel, and the
+// Check looks at what is left, in a pool that is quiet. Where the reports of starts may be lost (they travel, and the
 // power is cut), all of the rest is checked.
 func Check(ctx context.Context, p *pmem.Pool, progress *Progress, startsKnown bool) (r Report, err error) {
 	err = p.View(ctx, func(tx *pmem.Tx) error {
@@ -33,6 +34,9 @@ func Check(ctx context.Context, p *pmem.Pool, progress *Progress, startsKnown bo
 		return err
 	})
 	r.Replayed = p.Info().Recovery.Records
+	if err == nil {
+		err = fsck.Pool(p)
+	}
 	return r, err
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/safevma/safevma/pmem"
+	"github.com/safevma/safevma/pmem/fsck"
 	"github.com/safevma/safevma/pmem/medium"
 )
 
@@ -58,7 +59,6 @@ func testWorkload(t *testing.T, p *pmem.Pool, long time.Duration) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	clean(t, p)
 	t.Logf("%+v", report)
 }
 
@@ -127,5 +127,23 @@ func TestCheckCanFail(t *testing.T) {
 				t.Errorf("found %v, want %q", err, tt.want)
 			}
 		})
+	}
+}
+
+// What no root reaches is found by the checker of pools.
+func TestLeakIsFound(t *testing.T) {
+	p := inVolatile(t, Size)
+	if _, err := newWork(t.Context(), p, Config{}, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Check(t.Context(), p, &Progress{}, true); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Update(t.Context(), func(tx *pmem.Tx) error { _, err := pmem.AllocBytes(tx, nil); return err }); err != nil {
+		t.Fatal(err)
+	}
+	var unclean *fsck.UncleanError
+	if _, err := Check(t.Context(), p, &Progress{}, true); !errors.As(err, &unclean) {
+		t.Errorf("a leak: %v", err)
 	}
 }

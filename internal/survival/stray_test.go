@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/safevma/safevma/pmem"
+	"github.com/safevma/safevma/pmem/fsck"
 	"github.com/safevma/safevma/pmem/medium"
 )
 
@@ -66,7 +67,9 @@ func intact(t *testing.T, p *pmem.Pool) {
 	}); err != nil {
 		t.Error(err)
 	}
-	clean(t, p)
+	if err := fsck.Pool(p); err != nil {
+		t.Error(err)
+	}
 }
 
 // A store through what was lent faults. Inside a transaction that is an error with the place, and

@@ -19,7 +19,7 @@ func patch(b, changes []byte) {
 			if n := at + 20; n <= len(b)-44 {
 				size := min(int(le.Uint32(b[at+12:])), 256)
 				le.PutUint32(b[at+16:], crcOf(b[at+24:min(at+24+size, len(b))]))
-				le.PutUint32(b[at+20:], crcOf(b[at:at+20]))
+				le.PutUint32(b[at+20:], headCRC(int64(at), b[at:at+20]))
 			}
 		case 2: // a descriptor of a span
 			at &^= 255
@@ -27,11 +27,7 @@ func patch(b, changes []byte) {
 			le.PutUint32(b[at+8:], crcOf(le.AppendUint32(nil, i), b[at:at+8]))
 		case 3: // an entry of a table
 			at &^= 63
-			i := uint32((at - 8192) / 64)
-			if at >= 12288 {
-				i = uint32((at - 12288) / 64)
-			}
-			le.PutUint32(b[at+60:], crcOf(le.AppendUint32(nil, i), b[at:at+60]))
+			le.PutUint32(b[at+60:], crcOf(le.AppendUint32(nil, uint32(at)), b[at:at+60]))
 		case 4: // a superblock
 			at = at % 2 * 4096
 			le.PutUint32(b[at+252:], crcOf(b[at:at+252]))

@@ -147,7 +147,7 @@ func lastRecord(b []byte) (at int) {
 	for off := logOffset; off < logOffset+1024; off += 64 {
 		h := b[off:]
 		n := int(le.Uint32(h[4:]))
-		if n >= 40 && n <= 256 && le.Uint32(h) == crcOf(h[40:n], h[4:40]) && le.Uint64(h[16:]) > highest {
+		if n >= 40 && n <= 256 && le.Uint32(h) == recordCRC(h[40:n], h[4:40]) && le.Uint64(h[16:]) > highest {
 			at, highest = off, le.Uint64(h[16:])
 		}
 	}

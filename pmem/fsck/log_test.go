@@ -85,7 +85,7 @@ func TestSenselessRecord(t *testing.T) {
 			h := v.read(at, 40)
 			b := v.read(at+40, int64(le.Uint32(h[4:]))-40)
 			change(b)
-			le.PutUint32(h, plainCRC(b, h[4:]))
+			le.PutUint32(h, recordCRC(b, h[4:]))
 			v.write(at, append(h, b...))
 			if r := report(t, v.m); kinds(r) != "log" || r.Complete {
 				t.Errorf("%v", r.Problems)

@@ -16,10 +16,10 @@ import (
 var le = binary.LittleEndian
 
 // crcOf is the checksum of a pool's format: docs/formats/pool.md.
-func crcOf(parts ...[]byte) uint32 { return bits.RotateLeft32(plainCRC(parts...), 17) + 0xa282ead8 }
+func crcOf(parts ...[]byte) uint32 { return bits.RotateLeft32(recordCRC(parts...), 17) + 0xa282ead8 }
 
-// plainCRC is that of a record.
-func plainCRC(parts ...[]byte) (crc uint32) {
+// recordCRC is the checksum of a record.
+func recordCRC(parts ...[]byte) (crc uint32) {
 	for _, p := range parts {
 		crc = crc32.Update(crc, crc32.MakeTable(crc32.Castagnoli), p)
 	}

@@ -1,6 +1,7 @@
 package workload
 
 import (
+	"bytes"
 	"errors"
 
 	"github.com/safevma/safevma/pmem"
@@ -11,7 +12,7 @@ var small = bounds{log: 1024, extent: 256, spans: 3}
 
 // All returns the workloads.
 func All() []Workload {
-	return []Workload{sets(), allocs(), replaced(), chains(), directs(), full(), reopened()}
+	return []Workload{created(), sets(), allocs(), replaced(), chains(), directs(), full(), reopened(), concurrent()}
 }
 
 // sets changes a word until the log has gone round twice.
@@ -103,4 +104,14 @@ func reopened() Workload {
 		}),
 		Config: crash.Config{Models: append(cpu[:3:3], disk...)},
 	}
+}
+
+// wide is allocs with an object of which more bytes differ from zero: more words to lose.
+func wide() Workload {
+	w := allocs()
+	w.Crash = pools(small, put(0, bytes.Repeat([]byte{1}, 32)), func(o *ops) error {
+		return do(o, step{"free", empty(0)}, step{"alloc", put(0, bytes.Repeat([]byte{2}, 32))})
+	})
+	w.Config.Shallow, w.Config.Recoveries = true, 1<<22
+	return w
 }

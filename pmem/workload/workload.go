@@ -10,6 +10,7 @@ import (
 	"github.com/safevma/safevma/pmem"
 	"github.com/safevma/safevma/pmem/crash"
 	"github.com/safevma/safevma/pmem/crash/state"
+	"github.com/safevma/safevma/pmem/fsck"
 )
 
 // Workload is what is done with a pool, and how much of it is explored.
@@ -68,6 +69,7 @@ func pools(b bounds, setup func(*pmem.Pool) error, run func(*ops) error) crash.W
 		},
 		Recover: func(e *crash.Env) (*pmem.Pool, error) { return pmem.OpenOn(e.Medium, b.options(e)) },
 		Dump:    dump,
+		Check:   fsck.Pool,
 		Run:     run,
 	}
 }
