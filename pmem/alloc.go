@@ -77,7 +77,7 @@ func (tx *Tx) free(ref uint64, w *want) error {
 
 // freeEdited frees what the transaction has changed, or made.
 func (tx *Tx) freeEdited(e *edit, incarnation uint16, w *want) error {
-	if err := e.refersTo(incarnation); err != nil {
+	if err := tx.refersTo(e, incarnation); err != nil {
 		return err
 	}
 	if err := w.holds(e.header); err != nil {

@@ -13,12 +13,13 @@ type holder struct{ Blob Ref[Bytes] }
 func TestFreedMeanwhile(t *testing.T) {
 	for name, size := range map[string]int{"small": 100, "big": 100_000} {
 		for _, verb := range []string{"read", "borrow", "set", "free", "set and free"} {
-			t.Run(name+" "+verb, func(t *testing.T) { testFreedMeanwhile(t, size, verb) })
+			t.Run(name+" "+verb, func(t *testing.T) { testFreedMeanwhile(t, size, verb, false) })
+			t.Run(name+" "+verb+" in its space", func(t *testing.T) { testFreedMeanwhile(t, size, verb, true) })
 		}
 	}
 }
 
-func testFreedMeanwhile(t *testing.T, size int, verb string) {
+func testFreedMeanwhile(t *testing.T, size int, verb string, again bool) {
 	p := newTestPool(t, 4<<20, Options{})
 	var r Ref[holder]
 	update(t, p, func(tx *Tx) error {
@@ -55,6 +56,11 @@ func testFreedMeanwhile(t *testing.T, size int, verb string) {
 		}
 		if h.Blob.IsNil() {
 			return nil
+		}
+		if again { // in the space of what was freed, if it is small
+			if _, err := AllocBytes(tx, make([]byte, size)); err != nil {
+				return err
+			}
 		}
 		switch verb {
 		case "read":

@@ -220,7 +220,7 @@ func (tx *Tx) headerOf(ref uint64, w *want) (header, error) {
 		return header{}, err
 	}
 	if e := tx.find(off); e != nil {
-		if err := e.refersTo(incarnation); err != nil {
+		if err := tx.refersTo(e, incarnation); err != nil {
 			return header{}, err
 		}
 		return e.header, w.holds(e.header)
@@ -234,7 +234,7 @@ func (tx *Tx) headerOf(ref uint64, w *want) (header, error) {
 
 // getEdited is get for what the transaction has changed.
 func (tx *Tx) getEdited(e *edit, incarnation uint16, w *want, from int64, dst []byte) error {
-	if err := e.refersTo(incarnation); err != nil {
+	if err := tx.refersTo(e, incarnation); err != nil {
 		return err
 	}
 	if err := w.holds(e.header); err != nil {
@@ -256,11 +256,16 @@ func (tx *Tx) getEdited(e *edit, incarnation uint16, w *want, from int64, dst []
 	return nil
 }
 
-func (e *edit) refersTo(incarnation uint16) error {
-	if e.kind == editFree || e.header.incarnation != incarnation {
-		return fmt.Errorf("%w: offset %d, in this transaction", ErrStale, e.off)
+// refersTo checks that a reference is to what the transaction did. Another transaction may have freed
+// what it refers to, so that this one got its space: then what led here has changed too.
+func (tx *Tx) refersTo(e *edit, incarnation uint16) error {
+	if e.kind != editFree && e.header.incarnation == incarnation {
+		return nil
 	}
-	return nil
+	if !tx.valid() {
+		return tx.conflicted()
+	}
+	return fmt.Errorf("%w: offset %d, in this transaction", ErrStale, e.off)
 }
 
 // split takes a reference apart.
@@ -278,6 +283,9 @@ func (tx *Tx) borrow(ref uint64, w *want) (lent []byte, err error) {
 		return nil, err
 	}
 	if e := tx.find(off); e != nil {
+		if err := tx.refersTo(e, incarnation); err != nil {
+			return nil, err
+		}
 		return nil, fmt.Errorf("%w: the object was made in this transaction: it can be borrowed when that is committed", ErrImmutable)
 	}
 	if !tx.loan { // before the look: what is freed from now on is kept

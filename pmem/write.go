@@ -10,7 +10,7 @@ func (tx *Tx) change(ref uint64, w *want) (*edit, error) {
 	}
 	if len(tx.edits) > 0 {
 		if e := tx.find(off); e != nil {
-			if err := e.refersTo(incarnation); err != nil {
+			if err := tx.refersTo(e, incarnation); err != nil {
 				return nil, err
 			}
 			return e, w.holds(e.header)

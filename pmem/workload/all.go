@@ -109,8 +109,8 @@ func reopened() Workload {
 // wide is allocs with an object of which more bytes differ from zero: more words to lose.
 func wide() Workload {
 	w := allocs()
-	w.Crash = pools(small, put(0, bytes.Repeat([]byte{1}, 32)), func(o *ops) error {
-		return do(o, step{"free", empty(0)}, step{"alloc", put(0, bytes.Repeat([]byte{2}, 32))})
+	w.Crash = pools(small, put(0, bytes.Repeat([]byte{1}, 40)), func(o *ops) error {
+		return do(o, step{"free", empty(0)}, step{"alloc", put(0, bytes.Repeat([]byte{2}, 40))})
 	})
 	w.Config.Shallow, w.Config.Recoveries = true, 1<<22
 	return w
