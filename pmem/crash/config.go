@@ -43,10 +43,11 @@ type Config struct {
 	Samples int
 	// Shallow leaves out crashes during recovery.
 	Shallow bool
-	// Lives is how many outcomes of recovery are lived on, where the workload has a Resume:
-	// all, or a random sample if there are more. Zero is 32. One outcome counts twice if it
-	// stands for several images, which differ in what recovery did not read: one life begins
-	// with none of that durable, one with all. Those between are not lived on.
+	// Lives is how many images are recovered and lived on, where the workload has a Resume: all,
+	// also those that are one for recovery, since the next life may read what it did not; or a
+	// random sample if there are more. Zero is 32. They are those that a first failure leaves, in
+	// the runs in which a sync failed too. What a crash in recovery, or a restart, leaves is
+	// recovered and checked, and not lived on. No sync fails in a second life.
 	Lives int
 	// Restart adds, at each crash point, a process that is killed and restarted, and recovers
 	// what the caches hold, and then a power failure, which takes from the caches what recovery

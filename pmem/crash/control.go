@@ -128,7 +128,7 @@ func (e *explorer) damage() error {
 		for range e.cfg.Damage {
 			off, bit := read.Off+int64(e.random.IntN(len(read.Data))), byte(1)<<e.random.IntN(8)
 			box.Base[off] ^= bit
-			err := e.harm(box, fmt.Sprintf("bit flipped in byte %d", off), nil)
+			err := e.harm(box, fmt.Sprintf("bit flipped in byte %d, stored last by %s", off, e.storedBy(off)), nil)
 			if box.Base[off] ^= bit; err != nil {
 				return err
 			}
@@ -150,6 +150,16 @@ func (e *explorer) all(box decision.Box) []decision.Read {
 	e.prober.hot = slices.Repeat([]bool{true}, len(hot))
 	path, _ := e.prober.run(box, nil)
 	return path
+}
+
+// storedBy returns where the byte was stored last, until the moment that has come.
+func (e *explorer) storedBy(off int64) string {
+	for _, ev := range slices.Backward(e.t.events[:min(e.at+1, len(e.t.events))]) {
+		if ev.Off <= off && off < ev.Off+int64(len(ev.Data)) {
+			return chain(ev.PCs)
+		}
+	}
+	return "somebody before this run"
 }
 
 // harm recovers a damaged image: it is reported, or the state is right.

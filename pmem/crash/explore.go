@@ -96,7 +96,7 @@ func exploreModel(ctx context.Context, cfg Config, w *workload, model state.Mode
 	if err := e.failSyncs(); err != nil {
 		return err
 	}
-	if err := e.liveOn(); err != nil {
+	if err := e.liveOn(); err != nil { // of the traces in which a sync failed too
 		return err
 	}
 	return e.vacuous()
@@ -358,7 +358,7 @@ func (e *explorer) forget() {
 func (e *explorer) residue(cells []*state.Cell) error {
 	for _, c := range e.canaries {
 		if off, found := c.find(e.st.Base(), cells); found {
-			return e.fail(fmt.Errorf("%w: at %d", ErrResidue, off), nil)
+			return e.fail(fmt.Errorf("%w: at %d, stored last by %s", ErrResidue, off, e.storedBy(off)), nil)
 		}
 	}
 	e.report.CanarySearches += len(e.canaries)

@@ -2,36 +2,31 @@ package crash
 
 import (
 	"bytes"
-	"slices"
 
 	"github.com/safevma/safevma/pmem/crash/decision"
 )
 
-// keep keeps what is to be lived on. An outcome stands for images that differ in what recovery
-// did not read, but the next life may read it: so there is one in which nothing of that is
-// durable, and one in which all is.
+// keep keeps the images of a leaf to be lived on: each of them, since the next life may read what
+// recovery did not; or a random sample if they become too many (reservoir sampling).
 func (e *explorer) keep(box decision.Box, o *outcome, versions [][]int) {
 	if e.w.resume == nil || e.t.life != nil || o.absent {
 		return
 	}
-	none, all := firsts(versions), lasts(versions)
-	e.keepOne(box, none)
-	if !slices.Equal(none, all) {
-		e.keepOne(box, all)
+	const most = 1 << 16 // of one leaf: of more, that many at random
+	n := volume(versions)
+	if !n.IsInt64() || n.Int64() > most {
+		for range most {
+			e.keepImage(box, e.anyOf(versions))
+		}
+		e.report.LivesFound++ // so that it is not complete
+		return
+	}
+	for i := range n.Int64() {
+		e.keepImage(box, nth(versions, int(i)))
 	}
 }
 
-func lasts(versions [][]int) []int {
-	picks := make([]int, len(versions))
-	for i, v := range versions {
-		picks[i] = v[len(v)-1]
-	}
-	return picks
-}
-
-// keepOne keeps an image: all of them, or a random sample if they become too many (reservoir
-// sampling).
-func (e *explorer) keepOne(box decision.Box, picks []int) {
+func (e *explorer) keepImage(box decision.Box, picks []int) {
 	e.report.LivesFound++
 	at := e.report.LivesFound - 1
 	if at >= e.cfg.Lives {
@@ -48,6 +43,24 @@ func (e *explorer) keepOne(box decision.Box, picks []int) {
 	} else {
 		e.lives = append(e.lives, l)
 	}
+}
+
+// nth is one of the images of a leaf: they are counted like the digits of a number.
+func nth(versions [][]int, i int) []int {
+	picks := make([]int, len(versions))
+	for j, v := range versions {
+		picks[j] = v[i%len(v)]
+		i /= len(v)
+	}
+	return picks
+}
+
+func (e *explorer) anyOf(versions [][]int) []int {
+	picks := make([]int, len(versions))
+	for i, v := range versions {
+		picks[i] = v[e.random.IntN(len(v))]
+	}
+	return picks
 }
 
 // liveOn explores what comes after recovery.

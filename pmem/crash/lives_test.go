@@ -148,6 +148,66 @@ func TestLivesWithLeftovers(t *testing.T) {
 	}
 }
 
+// What recovery does not look at may hurt the next life, if it is there: here some of it, and not
+// all.
+func TestLivesOfOneOutcome(t *testing.T) {
+	open := func(e *Env) (*medium.Medium, error) { return e.Medium, nil }
+	word := func(off int64) func(*medium.Medium) error {
+		return func(m *medium.Medium) error { return m.StorePersist8(off, 1, 0) }
+	}
+	w := Workload[*medium.Medium]{
+		Size: 4096, Create: open, Recover: open,
+		Dump: func(m *medium.Medium) (string, error) { v, err := m.Load8(0); return fmt.Sprint(v), err },
+		Run: func(o *Ops[*medium.Medium]) error {
+			// The residue, of two words, is never flushed.
+			return errors.Join(o.S.Store8(64, 1, 0), o.S.Store8(192, 1, 0), o.Do("set", word(0)))
+		},
+		Resume: func(o *Ops[*medium.Medium]) error { return o.Do("take over", word(128)) },
+		Check: func(m *medium.Medium) error {
+			if v, err := m.Load8(128); v == 0 || err != nil {
+				return err
+			}
+			one, err := m.Load8(64)
+			other, err2 := m.Load8(192)
+			if one != other {
+				return errors.New("half of the residue was taken over")
+			}
+			return errors.Join(err, err2)
+		},
+	}
+	_, err := explore(t, Config{Models: adrOnly}, w)
+	var f *Failure
+	if !errors.As(err, &f) || !strings.Contains(f.Moment, "in the life after a crash") {
+		t.Errorf("not caught: %v", err)
+	}
+}
+
+// What a sync that failed left is lived on too: those lives are more than where none failed.
+func TestMoreLivesAfterFailedSyncs(t *testing.T) {
+	cfg := Config{Models: []state.Model{PageCache}, Lives: 1000, Shallow: true}
+	w := sumWorkload(false)
+	w.Run = func(o *Ops[*sum]) error { // after a failed sync nothing is acknowledged
+		for _, v := range []uint64{1, 2} {
+			if err := o.Do(fmt.Sprint("push ", v), func(s *sum) error { return s.push(v) }); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	whole, err := explore(t, cfg, w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.FailSyncs = 100
+	r, err := explore(t, cfg, w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m := r.Models[0]; m.SyncsFailed == 0 || m.Lives <= whole.Models[0].Lives || m.Lives != m.LivesFound || !m.Complete() {
+		t.Errorf("%d syncs failed, %d lives of %d, %d where none failed", m.SyncsFailed, m.Lives, m.LivesFound, whole.Models[0].Lives)
+	}
+}
+
 // What a failed sync leaves is lived on as well.
 func TestLivesAfterFailedSyncs(t *testing.T) {
 	w := stackWorkload("")
@@ -192,6 +252,51 @@ func TestReopen(t *testing.T) {
 	w.Run = func(o *Ops[*sum]) error { return o.Reopen() }
 	if _, err := explore(t, Config{Models: adrOnly}, w); !errors.Is(err, errReopened) {
 		t.Errorf("reopening that changes the state: %v", err)
+	}
+}
+
+// After a failed sync reopening says what took effect, and may fail itself.
+func TestReopenAfterFailedSync(t *testing.T) {
+	type word struct {
+		m *medium.Medium
+		v uint64 // as far as the process knows
+	}
+	w := Workload[*word]{
+		Size:   4096,
+		Create: func(e *Env) (*word, error) { return &word{m: e.Medium}, nil },
+		Recover: func(e *Env) (*word, error) { // what is read is not believed: it is stored again
+			v, err := e.Medium.Load8(0)
+			if err = errors.Join(err, e.Medium.StorePersist8(0, v, 0)); err != nil {
+				return nil, err
+			}
+			return &word{e.Medium, v}, nil
+		},
+		Dump: func(w *word) (string, error) { return fmt.Sprint(w.v), nil },
+		Run: func(o *Ops[*word]) error {
+			for _, v := range []uint64{1, 2} {
+				err := o.Do(fmt.Sprint("set ", v), func(w *word) error {
+					err := w.m.StorePersist8(0, v, 0)
+					if err == nil {
+						w.v = v
+					}
+					return err
+				})
+				for tries := 0; tries == 0 || errors.Is(err, medium.ErrSync) && tries < 3; tries++ {
+					err = o.Reopen()
+				}
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+	r, err := explore(t, Config{Models: []state.Model{PageCache}, FailSyncs: 100}, w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m := r.Models[0]; m.SyncsFailed != 4 || !m.Complete() {
+		t.Errorf("%d syncs failed", m.SyncsFailed)
 	}
 }
 

@@ -55,6 +55,7 @@ type recorder struct {
 	history   history
 	current   map[*task]*operation
 	paused    bool
+	unsure    bool // an operation failed, so that reopening says whether it took effect
 	err       error
 	lastLegal *legal
 }
@@ -226,6 +227,7 @@ func (r *recorder) operate(op *operation, fn func() (string, error)) error {
 	}
 	r.note(acknowledged, op.name, after, nil)
 	r.trace.events[len(r.trace.events)-1].note.failed = op.err != nil
+	r.unsure = r.unsure || op.err != nil
 	return op.err
 }
 
@@ -248,11 +250,14 @@ func (r *recorder) anew(env *Env) error {
 	if err != nil {
 		return err
 	}
-	if r.live, err = r.w.recover(env); err != nil {
-		return err
+	s, err := r.w.recover(env)
+	if err != nil {
+		return err // what there was is still there to be dumped
 	}
+	r.live = s
+	defer func() { r.unsure = false }()
 	after, err := dump()
-	if err == nil && before != after {
+	if err == nil && before != after && !r.unsure {
 		err = fmt.Errorf("%w: from %s to %s", errReopened, clip(before), clip(after))
 	}
 	return err

@@ -53,7 +53,7 @@ type ModelReport struct {
 	Recoveries     int64  `json:"recoveries"`
 	Audits         int64  `json:"audits"` // recoveries that confirmed the pruning
 	SyncsFailed    int    `json:"syncs_failed"`
-	Lives          int    `json:"lives"`       // outcomes of recovery that were lived on
+	Lives          int    `json:"lives"`       // images that were recovered and lived on
 	LivesFound     int    `json:"lives_found"` // of so many
 	Controls       int    `json:"controls"`    // states that had to be refused, and were
 	CanarySearches int    `json:"canary_searches"`
@@ -204,7 +204,7 @@ func (m *ModelReport) String() string {
 		fmt.Fprintf(&b, "    SAMPLED: %d crash points have more images than were tried\n", m.PointsSampled)
 	}
 	if m.LivesFound > 0 {
-		fmt.Fprintf(&b, "    %d of %d outcomes of recovery were lived on\n", m.Lives, m.LivesFound)
+		fmt.Fprintf(&b, "    %d of %d images were recovered and lived on\n", m.Lives, m.LivesFound)
 	}
 	if m.SyncsFailed > 0 {
 		fmt.Fprintf(&b, "    %d runs with a sync that failed\n", m.SyncsFailed)

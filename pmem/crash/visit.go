@@ -156,11 +156,7 @@ func (e *explorer) leaf(box decision.Box, o *outcome, versions [][]int) error {
 
 // audit recovers another image of those that a leaf stands for: the control of pruning.
 func (e *explorer) audit(box decision.Box, o *outcome, versions [][]int) error {
-	picks := make([]int, len(versions))
-	for i, v := range versions {
-		picks[i] = v[e.random.IntN(len(v))]
-	}
-	_, twin := e.prober.watch(box, picks, true)
+	_, twin := e.prober.watch(box, e.anyOf(versions), true)
 	e.report.Audits++
 	if errors.Is(twin.err, ErrBypassed) {
 		return e.fail(twin.err, nil)

@@ -84,7 +84,9 @@ func (o *Ops[S]) Go(fn func(*Ops[S]) error) {
 }
 
 // Reopen opens the structure anew, without a failure, as after a restart of the process: o.S
-// is then what Recover returns. No other goroutine may be using it.
+// is then what Recover returns. No other goroutine may be using it. The state must be the same as
+// before, unless an operation failed: then reopening says whether it took effect. If Recover
+// fails, o.S is what it was, over a medium that Recover may have changed: reopen again, or end.
 func (o *Ops[S]) Reopen() error {
 	s, err := o.to.reopen(o.Env)
 	if typed, ok := s.(S); ok && err == nil {

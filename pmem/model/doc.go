@@ -12,7 +12,7 @@
 //	12800  bitmap of allocated objects, one word
 //	13056  erase intents of objects, one word
 //	13184  size, once it has grown
-//	13312  objects of two words, 64 bytes apart
+//	13312  objects of two words and an incarnation, 64 bytes apart
 //	16384  a word, once it has grown
 //
 // A record is: generation, sequence, known-durable mark, number of changes, the changes

@@ -1,17 +1,24 @@
 package model
 
-import "github.com/safevma/safevma/pmem/medium"
+import (
+	"errors"
 
-// Erase frees object i, and returns when no failure brings back a byte of it. It has the
-// appender's turn all along, so nothing is allocated where an intent is open.
+	"github.com/safevma/safevma/pmem/medium"
+)
+
+// Erase frees object i, and returns when no failure brings back a byte of it.
 func (p *Pool) Erase(i int) error {
-	return p.alone(func() error {
-		if err := p.commit(append(p.reach(reset, i), change{intentsOffset | set, 1 << i})...); err != nil {
-			return err
-		}
-		return p.finishErase()
-	})
+	return errors.Join(p.Remove(i), p.Scrub())
 }
+
+// Remove frees object i together with an intent to erase it: removed, not erased. Until the
+// intent is cleared, nothing is allocated there; other transactions go on.
+func (p *Pool) Remove(i int) error {
+	return p.alone(func() error { return p.commit(append(p.free(i), change{intentsOffset | set, 1 << i})...) })
+}
+
+// Scrub finishes open erases: it has the appender's turn all along.
+func (p *Pool) Scrub() error { return p.alone(p.finishErase) }
 
 // finishErase scrubs what has an open intent, and then clears the intents by a record. R2: no
 // live record covers what is scrubbed.
@@ -20,7 +27,7 @@ func (p *Pool) finishErase() error {
 	if err != nil || open == 0 {
 		return err
 	}
-	if err := p.checkpoint(); err != nil {
+	if err := p.checkpoint(nobody); err != nil {
 		return err
 	}
 	all, err := p.scrub(open)

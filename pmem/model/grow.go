@@ -5,24 +5,41 @@ import (
 	"fmt"
 )
 
-// Grown is how long the medium is after Grow.
-const Grown = Size + 4096
+const (
+	growStep = 4096
+	// Grown is how long the medium is after it grew once.
+	Grown = Size + growStep
+)
 
 var errNotGrown = errors.New("the pool has not grown: no record may name that space")
 
-// Grow makes the pool longer: the space first, durably, and then a record that says so.
-func (p *Pool) Grow() error {
+// Grow makes the pool that long, or longer: the space first, durably, and then a record that says
+// so. Without space nothing has changed; after a sync that failed, nobody knows, and the pool is
+// opened anew.
+func (p *Pool) Grow(size int64) error {
 	return p.alone(func() error {
-		if err := p.m.Extend(Grown); err != nil {
+		if has, err := p.m.Load8(sizeOffset); err != nil || int64(has) >= size {
+			return err
+		}
+		if found := p.m.Size(); found >= size && !p.broken(GrowFound) {
+			// Whoever made that space did not come to the record: its sync may have failed, and a
+			// later one says nothing of it. So the file gets a length that it did not have.
+			size = found + growStep
+		}
+		if err := p.m.Extend(size); err != nil {
 			return err
 		}
 		if p.broken(GrowLogged) {
-			return errors.Join(p.commit(change{sizeOffset, Grown}), p.m.SyncFile())
+			return errors.Join(p.commit(change{sizeOffset, uint64(size)}), p.m.SyncFile())
 		}
-		if err := p.m.SyncFile(); err != nil {
+		err := p.m.SyncFile()
+		if err != nil && p.broken(GrowRetried) {
+			err = p.m.SyncFile()
+		}
+		if err != nil {
 			return err
 		}
-		return p.commit(change{sizeOffset, Grown})
+		return p.commit(change{sizeOffset, uint64(size)})
 	})
 }
 
@@ -30,7 +47,7 @@ func (p *Pool) Grow() error {
 // that changed the size.
 func (p *Pool) SetGrown(v uint64) error {
 	return p.alone(func() error {
-		if size, err := p.m.Load8(sizeOffset); err != nil || size != Grown {
+		if size, err := p.m.Load8(sizeOffset); err != nil || size < Grown {
 			return errors.Join(err, errNotGrown)
 		}
 		return p.commit(change{Size, v})

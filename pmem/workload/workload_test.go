@@ -28,9 +28,6 @@ func TestAll(t *testing.T) {
 func TestFailedSyncs(t *testing.T) {
 	for _, w := range All() {
 		t.Run(w.Name, func(t *testing.T) {
-			if w.Name == "reopen" {
-				t.Skip("a pool that is poisoned can't be opened again within a workload")
-			}
 			w.Config.Models, w.Config.Shallow, w.Config.FailSyncs = disk[1:2], true, 40
 			crash.Run(t, w.Config, w.Crash)
 		})
