@@ -153,6 +153,26 @@ func TestFormat(t *testing.T) {
 	}
 }
 
+// TestFormatDocument sees to it that the rows of the document are of the golden pool.
+func TestFormatDocument(t *testing.T) {
+	document, err := os.ReadFile(filepath.Join("..", "docs", "formats", "pool.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden, rows := newFormatWorld(t).dump(), 0
+	for row := range bytes.Lines(document) {
+		if !bytes.HasPrefix(row, []byte("0000")) {
+			continue
+		}
+		if rows++; !bytes.Contains(golden, row) {
+			t.Errorf("docs/formats/pool.md has %s, and the pool not", row)
+		}
+	}
+	if rows == 0 {
+		t.Error("docs/formats/pool.md has no rows of a pool")
+	}
+}
+
 // dump is the rows of the pool in which anything is, and what they are.
 func (w *formatWorld) dump() []byte {
 	g := newGeometry(1<<16, 4096, 512, 4096)
