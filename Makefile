@@ -62,7 +62,11 @@ lab-test: lab-build ## run the tests of what talks to kernels inside: on 6.1, 6.
 
 .PHONY: crash-nightly
 crash-nightly: ## recover and check ten million images that a failure may leave, and more
-	SAFEVMA_CRASH_IMAGES=10000000 SAFEVMA_NIGHTLY=1 $(GO) test -count=1 -timeout 60m -run Nightly -v ./pmem/crash ./pmem/model
+	SAFEVMA_CRASH_IMAGES=10000000 SAFEVMA_NIGHTLY=1 $(GO) test -count=1 -timeout 60m -run Nightly -v ./pmem/crash ./pmem/model ./pmem/workload
+
+.PHONY: pool-nightly
+pool-nightly: ## pools at night: a thousand kills a medium, every byte flipped, crashes in each recovery
+	SAFEVMA_NIGHTLY=1 $(GO) test -count=1 -timeout 120m ./pmem ./pmem/workload ./pmem/fsck ./internal/survival
 
 lab-matrix: lab-build ## make docs/lab-matrix.md anew: what each kernel can do
 	$(LAB) matrix > bin/matrix.md && mv bin/matrix.md docs/lab-matrix.md
