@@ -86,3 +86,57 @@ func BenchmarkGet(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkOpen opens sparse pools whose log is full, as a process leaves them that is killed. The
+// folder is of the file system that is measured: /dev/shm, and SAFEVMA_BENCH_DIR or the one for
+// temporary files.
+func BenchmarkOpen(b *testing.B) {
+	elsewhere := os.Getenv("SAFEVMA_BENCH_DIR")
+	if elsewhere == "" {
+		elsewhere = os.TempDir()
+	}
+	for _, where := range []string{"/dev/shm", elsewhere} {
+		for _, gib := range []int64{1, 16} {
+			b.Run(where+"/"+strconv.FormatInt(gib, 10)+"GiB", func(b *testing.B) { benchmarkOpen(b, where, gib<<30) })
+		}
+	}
+}
+
+func benchmarkOpen(b *testing.B, where string, size int64) {
+	dir, err := os.MkdirTemp(where, "safevma-bench-")
+	if err != nil {
+		b.Skip(err)
+	}
+	b.Cleanup(func() { os.RemoveAll(dir) })
+	name := filepath.Join(dir, "pool")
+	o := Options{Sparse: true, Medium: medium.Options{AssumeDAX: true}}
+	p, err := Create(name, size, o)
+	if err != nil {
+		b.Fatal(err)
+	}
+	var refs []Ref[line64]
+	for b.Loop() {
+		b.StopTimer()
+		for p.log-(p.head.at-p.tail.at) > 1<<12 || len(refs) < objects { // up to what a checkpoint would empty
+			if err := p.Update(ctx, func(tx *Tx) error {
+				if len(refs) < objects {
+					r, err := Alloc(tx, line64{})
+					refs = append(refs, r)
+					return err
+				}
+				return Set(tx, refs[int(p.head.sequence*7919)%objects], line64{1})
+			}); err != nil {
+				b.Fatal(err)
+			}
+		}
+		if err := p.m.Close(); err != nil { // nothing is flushed, nothing is told
+			b.Fatal(err)
+		}
+		b.StartTimer()
+		if p, err = Open(name, o); err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(float64(p.Info().Recovery.Records), "records")
+	}
+	p.Close()
+}
