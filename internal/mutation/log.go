@@ -19,7 +19,7 @@ func logMutants() []Mutant {
 				}
 				return nil
 			}(); err != nil {`),
-		one("chain not written", "R3: records of more parts, or more records, are not written", "append.go", writeParts, `if err := error(nil); err != nil {`),
+		one("chain not written", "R3: records of more parts, or more records, are not written", "append.go", writeParts, `if err := error(nil); err != nil || from < 0 {`),
 		one("apply before write", "R3: the changes are put in place before the record is durable", "append.go",
 			`	if err := p.writeParts(p.head.at); err != nil {
 		return err

@@ -21,8 +21,8 @@ type Killer struct {
 
 // Explorer and Units are the killers: what a crash may leave, and all else.
 var (
-	Explorer = Killer{"./pmem/workload", 3 * time.Minute}
-	Units    = Killer{"./pmem", 3 * time.Minute}
+	Explorer = Killer{"./pmem/workload", time.Minute}
+	Units    = Killer{"./pmem", time.Minute}
 )
 
 // Result is what became of a mutant.
@@ -101,7 +101,7 @@ var (
 func (r Runner) kill(ctx context.Context, overlay string, k Killer) (by, why string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, k.Limit+2*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "go", "test", "-overlay", overlay, "-vet=off", "-short", "-failfast", "-count=1", "-timeout", k.Limit.String(), k.Package)
+	cmd := exec.CommandContext(ctx, "go", "test", "-overlay", overlay, "-vet=off", "-ldflags=-s -w", "-short", "-failfast", "-count=1", "-timeout", k.Limit.String(), k.Package)
 	cmd.Dir = r.Root
 	cmd.Env = append(os.Environ(), "SAFEVMA_NIGHTLY=")
 	b, err := cmd.CombinedOutput()

@@ -1,0 +1,107 @@
+package pmem
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/safevma/safevma/pmem/medium"
+)
+
+// slowLog is a medium whose log takes its time, so that committers queue. It keeps what is durable
+// since the last checkpoint.
+type slowLog struct {
+	lock    sync.Mutex
+	image   []byte
+	on      atomic.Bool
+	records int
+}
+
+func (s *slowLog) event(e medium.Event) error {
+	if !s.on.Load() || e.Class != medium.Log || len(e.Data) == 0 {
+		return nil
+	}
+	time.Sleep(time.Millisecond)
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	copy(s.image[e.Off:], e.Data)
+	s.records++
+	return nil
+}
+
+// after returns what a node is when the pool is opened after a failure now.
+func (s *slowLog) after(r Ref[node]) (uint64, error) {
+	s.lock.Lock()
+	image := bytes.Clone(s.image)
+	s.lock.Unlock()
+	p, err := openSlow(image, &injector{}, OpenOn)
+	if err != nil {
+		return 0, err
+	}
+	return valueOf(p, r)
+}
+
+func openSlow(image []byte, r medium.Recorder, open func(*medium.Medium, Options) (*Pool, error)) (*Pool, error) {
+	m, err := medium.Record(image, medium.Emulation{Kind: medium.DAX}, r)
+	if err != nil {
+		return nil, err
+	}
+	return open(m, Options{LogSize: 64 << 10, LogExtent: 8 << 10, SpanSize: 8192, Rand: rand.Uint64})
+}
+
+func valueOf(p *Pool, r Ref[node]) (v uint64, err error) {
+	err = p.View(ctx, func(tx *Tx) error {
+		n, err := Get(tx, r)
+		v = n.Value
+		return err
+	})
+	return v, err
+}
+
+// Update returns when what it did is durable and in place, also where another one wrote its record.
+func TestCommittedTogether(t *testing.T) {
+	const goroutines, each = 6, 12
+	s := new(slowLog)
+	memory := make([]byte, 40*8192)
+	p, err := openSlow(memory, &injector{event: s.event}, CreateOn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var refs [goroutines]Ref[node]
+	update(t, p, func(tx *Tx) (err error) {
+		for i := range refs {
+			if refs[i], err = Alloc(tx, node{}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err := p.Checkpoint(ctx); err != nil {
+		t.Fatal(err)
+	}
+	s.image = bytes.Clone(memory)
+	s.on.Store(true)
+	var all sync.WaitGroup
+	for _, r := range refs {
+		all.Go(func() {
+			for v := range uint64(each) {
+				if err := increment(p, r); err != nil {
+					t.Error(err)
+					return
+				}
+				now, err := valueOf(p, r)
+				if durable, failed := s.after(r); err != nil || failed != nil || now != v+1 || durable != v+1 {
+					t.Errorf("%d was acknowledged: in place is %d, %v; durable is %d, %v", v+1, now, err, durable, failed)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	if !t.Failed() && s.records >= goroutines*each {
+		t.Errorf("%d transactions, %d records written: none was together with another", goroutines*each, s.records)
+	}
+}
