@@ -35,8 +35,10 @@ func tailMutants() []Mutant {
 	}
 `),
 		one("CRC of the tail", "a torn slot of the tail is believed", "tail.go", `le.Uint32(b[28:]) == checksum(b[:28]) && `, ``),
-		one("generation of the tail", "R4: a slot of the tail of another opening is believed", "tail.go", `le.Uint64(b) == generation && `, ``),
-		one("older slot of the tail", "the second slot wins, and not the newer one", "tail.go", `ok && at.sequence > best.sequence {`, `ok {`),
+		one("generation of the tail", "R4: a slot of the tail of another opening is believed", "tail.go", `le.Uint64(b) == generation && `, ``).
+			survives("the superblock of an opening has the sequence that the last one reached, and a tail counts only where it has a later one"),
+		one("older slot of the tail", "the second slot wins, and not the newer one", "tail.go", `ok && at.sequence > best.sequence {`, `ok {`).
+			survives("where they differ, the checkpoint has not ended: what is behind the older one is still there, and replaying it again changes nothing"),
 		one("tail not moved", "the tail in memory stays where it was", "tail.go", `	p.tail = p.head
 `, ``),
 		one("checkpointed early", "R2: others are told of a checkpoint before it is durable", "tail.go",
