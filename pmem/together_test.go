@@ -116,3 +116,29 @@ func TestCommittedTogether(t *testing.T) {
 		t.Errorf("%d transactions, %d records written: none was together with another", goroutines*each, s.records)
 	}
 }
+
+// Nobody is told of a checkpoint before it is durable (R2): space is written past the log then.
+func TestCheckpointIsToldLast(t *testing.T) {
+	var p *Pool
+	tails := 0
+	watch := func(e medium.Event) error {
+		if p != nil && e.Class == medium.Superblock {
+			if tails++; p.checkpointed.Load() >= p.head.sequence {
+				t.Errorf("write %d of the tail to %d: it was said before", tails, p.head.sequence)
+			}
+		}
+		return nil
+	}
+	created, err := openSlow(make([]byte, 40*8192), &injector{event: watch}, CreateOn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p = created
+	update(t, p, func(tx *Tx) error { _, err := Alloc(tx, node{}); return err })
+	if err := p.Checkpoint(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if p.checkpointed.Load() != p.head.sequence || tails == 0 {
+		t.Errorf("a checkpoint up to %d says %d, after %d writes of the tail", p.head.sequence, p.checkpointed.Load(), tails)
+	}
+}
