@@ -40,13 +40,15 @@ func recoveryMutants() []Mutant {
 	_ = p.options.Rand()`),
 		one("one superblock", "R4: an opening writes one superblock, and not both", "superblock.go", order, `for _, off := range []int64{first} {`),
 		one("newer superblock first", "the newer superblock is written first: torn, the older one counts", "superblock.go",
-			order, `for _, off := range []int64{superA + superB - first, first} {`),
+			order, `for _, off := range []int64{superA + superB - first, first} {`).
+			survives("nothing is appended before both are durable, so until then either of them leads to the same"),
 		one("superblock without fence", "R4: records are appended before the superblocks are durable", "superblock.go",
 			write, `p.m.Store(off, p.super.encode(), medium.Superblock)`),
-		one("superblock not written", "R4: the superblocks are not written", "superblock.go", write, `error(nil)`),
+		one("superblock not written", "R4: the superblocks are not written", "superblock.go", `if err := `+write+`; err != nil {`, `if err := error(nil); err != nil || off < 0 {`),
 		one("counter not raised", "R4: both superblocks have the counter of the last opening", "superblock.go", `		p.super.counter++
 `, ``),
-		one("older superblock wins", "R4: the superblock with the lowest counter counts", "superblock.go", `s.counter > best.counter`, `s.counter < best.counter`),
+		one("older superblock wins", "R4: the superblock with the lowest counter counts", "superblock.go", `s.counter > best.counter`, `s.counter < best.counter`).
+			survives("nothing is appended before both are durable, so until then either of them leads to the same"),
 		one("sequence not carried on", "the superblock has not the sequence that was reached", "superblock.go", `	p.super.sequence = p.head.sequence
 `, ``),
 		one("CRC of the superblock", "a torn superblock is believed", "superblock.go", ` || le.Uint32(b[superSize-4:]) != checksum(b[:superSize-4])`, ``),
@@ -54,7 +56,8 @@ func recoveryMutants() []Mutant {
 		one("generation of a record", "R4: a record of another opening is replayed", "log.go", `if le.Uint64(h[8:]) != l.generation {
 			if i > 0`, `if false {
 			if i > 0`),
-		one("number of a part", "a part of a chain is taken for any other one", "log.go", ` || int(le.Uint16(h[32:])) != i`, ``),
+		one("number of a part", "a part of a chain is taken for any other one", "log.go", ` || int(le.Uint16(h[32:])) != i`, ``).
+			survives("the CRC of a chain covers the headers of its parts, in sequence: that of other parts is another one"),
 		one("sequence of a record", "R5: a record of the last round of the log is replayed", "recover.go",
 			`if r.torn || r.sequence != head.sequence+1 ||`, `if r.torn || r.sequence == 0 ||`),
 		one("length of the live log", "R5: records are read beyond what the log holds", "recover.go", ` || head.at+r.length-tail.at > g.log {`, ` {`),
