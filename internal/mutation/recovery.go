@@ -60,7 +60,8 @@ func recoveryMutants() []Mutant {
 			survives("the CRC of a chain covers the headers of its parts, in sequence: that of other parts is another one"),
 		one("sequence of a record", "R5: a record of the last round of the log is replayed", "recover.go",
 			`if r.torn || r.sequence != head.sequence+1 ||`, `if r.torn || r.sequence == 0 ||`),
-		one("length of the live log", "R5: records are read beyond what the log holds", "recover.go", ` || head.at+r.length-tail.at > g.log {`, ` {`),
+		one("length of the live log", "R5: records are read beyond what the log holds", "recover.go", ` || head.at+r.length-tail.at > g.log {`, ` {`).
+			survives("a record that long covers the first one behind the tail, which was valid: then this one's CRC is wrong"),
 		one("known durable", "R7: a lost record that a later one calls durable is not missed", "recover.go",
 			`rest, err := l.findDamage(head.sequence)`, `rest, err := false, error(nil)`).later(),
 		one("known durable, of any record", "R7: what is not valid may call a record durable", "recover.go",
