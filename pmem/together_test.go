@@ -83,7 +83,7 @@ func dropped(image []byte, refs []Ref[node]) error {
 	}
 	for i, r := range refs {
 		if v, err := valueOf(p, r); err != nil || v != want[i] {
-			return fmt.Errorf("node %d is %d, %w, and was %d", i, v, err, want[i])
+			return fmt.Errorf("node %d is %d, %v, and was %d", i, v, err, want[i])
 		}
 	}
 	return nil
