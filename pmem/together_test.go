@@ -3,6 +3,7 @@ package pmem
 import (
 	"bytes"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -119,8 +120,12 @@ func TestCommittedTogether(t *testing.T) {
 	if err := p.Checkpoint(ctx); err != nil {
 		t.Fatal(err)
 	}
+	if p, err = openSlow(memory, &injector{event: s.event}, OpenOn); err != nil {
+		t.Fatal(err)
+	}
 	s.image = bytes.Clone(memory)
 	s.on.Store(true)
+	p.turn.Lock() // so that the first batch has several, where the next opening begins its log
 	var all sync.WaitGroup
 	for _, r := range refs {
 		all.Go(func() {
@@ -137,6 +142,11 @@ func TestCommittedTogether(t *testing.T) {
 			}
 		})
 	}
+	for p.queued.Load() < 2 {
+		runtime.Gosched()
+	}
+	p.turn.Unlock()
+	p.pass()
 	all.Wait()
 	for _, image := range s.torn {
 		if err := dropped(image, refs[:]); err != nil {
