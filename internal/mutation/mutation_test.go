@@ -92,6 +92,7 @@ func TestMutants(t *testing.T) {
 	results := runAll(t, r, chosen(t))
 	for _, one := range results {
 		switch {
+		case one.Name == "": // it did not run
 		case one.By == "" && one.Survives == "":
 			t.Errorf("%s: no test fails without it: %s", one.Name, one.Breaks)
 		case one.By != "" && one.Survives != "":
@@ -147,8 +148,8 @@ func runAll(t *testing.T, r Runner, all []Mutant) []Result {
 			defer func() { <-turn }()
 			var err error
 			if results[i], err = r.Run(context.WithoutCancel(t.Context()), m); err != nil {
-				results[i].Mutant = m
 				t.Error(err)
+				return // it shows nothing, and has no line
 			}
 			t.Logf("%s: %q %s", m.Name, results[i].By, results[i].Why)
 		})
