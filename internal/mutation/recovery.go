@@ -2,7 +2,7 @@ package mutation
 
 // recoveryMutants break what opening a pool does.
 func recoveryMutants() []Mutant {
-	const rewrite = `	if err := p.rewrite(); err != nil {
+	const rewrite = `	if err := p.rewrite(superA + superB - other); err != nil {
 		return err
 	}
 `
@@ -19,7 +19,10 @@ func recoveryMutants() []Mutant {
 	const order = `for _, off := range []int64{first, superA + superB - first} {`
 	const write = `p.m.Write(off, p.super.encode(), medium.Superblock)`
 	return []Mutant{
-		one("live log not written again", "what is replayed is not made durable before", "recover.go", rewrite, ``),
+		one("live log not written again", "what is replayed is not made durable before", "recover.go",
+			`for at := p.tail.at; at < p.head.at; {`, `for at := p.head.at; at < p.head.at; {`),
+		one("superblock not written again", "R4: the superblock that recovery goes by may be in caches alone", "recover.go",
+			`p.m.Write(super, p.super.encode(), medium.Superblock)`, `p.m.Read(super, make([]byte, word))`),
 		one("live log written again without fence", "what is replayed is stored again, and not made durable", "recover.go",
 			`p.m.Write(p.logPlace(at), b, medium.Log)`, `p.m.Store(p.logPlace(at), b, medium.Log)`),
 		one("replay before the log is written again", "what is replayed is made durable after", "recover.go", rewrite+replay, replay+rewrite),
