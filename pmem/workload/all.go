@@ -114,8 +114,9 @@ func reopened() Workload {
 // wide is allocs with an object of which more bytes differ from zero: more words to lose.
 func wide() Workload {
 	w := allocs()
-	w.Crash = pools(small, put(0, bytes.Repeat([]byte{1}, 40)), func(o *ops) error {
-		return do(o, step{"free", empty(0)}, step{"alloc", put(0, bytes.Repeat([]byte{2}, 40))})
+	w.Crash = pools(small, put(0, bytes.Repeat([]byte{1}, 32)), func(o *ops) error {
+		return do(o, step{"free", empty(0)}, step{"alloc", put(0, bytes.Repeat([]byte{2}, 32))},
+			step{"free", empty(0)}, step{"alloc", put(0, bytes.Repeat([]byte{3}, 32))})
 	})
 	w.Config.Shallow, w.Config.Recoveries = true, 1<<22
 	return w
