@@ -118,7 +118,7 @@ func (tx *Tx) freeReserved(e *edit, r *reservation) error {
 	if r.run == 0 {
 		return tx.freeRuns(at, e.header)
 	}
-	f := freedObject{s: r.s, incarnation: e.header.incarnation}
+	f := freedObject{s: r.s}
 	for i, s := range tx.p.heap.occupied(*r) {
 		base := s.base
 		if i == 0 {
@@ -133,7 +133,7 @@ func (tx *Tx) freeReserved(e *edit, r *reservation) error {
 
 // freeRuns adds to the record that the space of an object is free.
 func (tx *Tx) freeRuns(at place, h header) error {
-	f := freedObject{s: at.s, slot: at.slot, incarnation: h.incarnation, immutable: h.flags&flagImmutable != 0}
+	f := freedObject{s: at.s, slot: at.slot, immutable: h.flags&flagImmutable != 0}
 	if at.s.slot == 0 {
 		after, err := tx.p.heap.vacated(at.s, h.incarnation)
 		if err != nil && tx.p.heap.loaded(at.s.index) != at.s { // somebody else has freed it

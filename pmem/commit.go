@@ -5,11 +5,10 @@ import (
 	"errors"
 )
 
-// commit makes a transaction durable and puts it in place. It reports whether the space that the
-// transaction reserved is taken, or may be.
-func (tx *Tx) commit(ctx context.Context) (taken bool, err error) {
+// commit makes a transaction durable and puts it in place.
+func (tx *Tx) commit(ctx context.Context) error {
 	if err := tx.finish(); err != nil {
-		return false, err
+		return err
 	}
 	if !tx.alone {
 		tx.p.gate.pass()
@@ -18,21 +17,23 @@ func (tx *Tx) commit(ctx context.Context) (taken bool, err error) {
 	sequence := uint64(0)
 	defer func() { tx.unlockAll(sequence) }()
 	if !tx.valid() {
-		return false, tx.conflicted()
+		return tx.conflicted()
 	}
 	if err := ctx.Err(); err != nil {
-		return false, err
+		return err
 	}
 	c := &tx.own
 	*c = committer{record: tx.record, sum: updateCRC(0, tx.record[headerSize:]), frees: len(tx.reserved) == 0}
 	if err := tx.p.append(c); err != nil {
-		return errors.Is(err, ErrOutcomeUnknown), err
+		tx.taken = errors.Is(err, ErrOutcomeUnknown)
+		return err
 	}
-	// R6: durable, and in place. Now others may see it.
-	tx.runHooks()
+	// R6: durable, and in place. Others may see it when the stripes are released: as what it is, also
+	// where a hook panics.
+	sequence, tx.taken = c.sequence, true
 	tx.settle(c.sequence)
-	sequence = c.sequence
-	return true, nil
+	tx.runHooks()
+	return nil
 }
 
 // lockAll takes the stripes of all that changes, in ascending order, so that no two committers

@@ -37,6 +37,7 @@
 // Isolation is that of TL2 (Dice, Shalev, Shavit, 2006): versioned locks on stripes of offsets,
 // which live in volatile memory, and the log's sequence as the clock.
 //
-// Lock order: stripes in ascending order; heap.lock; Pool.turn; Pool.waiting. Who holds the turn
-// takes no stripe and not the heap.
+// Lock order: gate; registry.lock; stripes in ascending order; heap.lock; Pool.turn. Who holds the
+// turn takes no stripe and not the heap. Pool.waiting comes before the turn where that is only
+// tried, and after it where queued committers are woken.
 package pmem

@@ -21,7 +21,6 @@ type heap struct {
 	none    []int64               // spans without a class; some may have one by now
 	cursor  int64                 // spans before it were looked at
 	rover   int64                 // where the search for runs of spans goes on
-	lost    int64                 // slots that were found damaged
 	loans   loans
 }
 
@@ -132,11 +131,9 @@ func (h *heap) reserve(space int64, direct bool) (reservation, error) {
 		slot := s.take()
 		off := h.p.spanOffset(s.index) + slot*s.slot
 		last, err := h.incarnation(off)
-		if err != nil {
-			h.lost++ // fsck says what is wrong with it
-			continue
-		}
-		if last < lastIncarnation { // else it is retired
+		// One that is damaged stays reserved, and fsck says what is wrong with it; one at its last
+		// incarnation is retired.
+		if err == nil && last < lastIncarnation {
 			return reservation{s: s, slot: slot, off: off, next: last + 1}, nil
 		}
 	}
@@ -251,11 +248,7 @@ func (h *heap) advance(c uint8) (*span, error) {
 		return nil, nil
 	}
 	s, err := h.load(i)
-	if err != nil {
-		h.lost++
-		return nil, nil
-	}
-	if s.class == c && s.left > 0 {
+	if err == nil && s.class == c && s.left > 0 {
 		return s, nil
 	}
 	return nil, nil

@@ -111,7 +111,7 @@ func Create(name string, size int64, o Options) (*Pool, error) {
 	}
 	p, err := CreateOn(m, o)
 	if err == nil {
-		err = errors.Join(m.SyncFile())
+		err = m.SyncFile()
 	}
 	if err == nil {
 		err = m.Link()

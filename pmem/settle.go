@@ -2,11 +2,10 @@ package pmem
 
 // freedObject is space that a transaction gives back when it commits.
 type freedObject struct {
-	s           *span
-	slot        int64
-	incarnation uint16
-	immutable   bool
-	after       []*span // what its spans are then, where it was big
+	s         *span
+	slot      int64
+	immutable bool
+	after     []*span // what its spans are then, where it was big
 }
 
 // settle tells the heap what a transaction that was applied took and freed.

@@ -13,6 +13,7 @@ type Tx struct {
 	// error, it is run again.
 	conflict bool
 	failed   error    // something is half done
+	taken    bool     // the space that it reserved is, or may be
 	seen     uint64   // the sequence up to which it sees the pool
 	reads    []uint32 // stripes
 	edits    []edit
@@ -52,7 +53,7 @@ func (p *Pool) newTx(write bool) *Tx {
 
 // start makes a transaction see the pool as it is now.
 func (tx *Tx) start() {
-	tx.seen, tx.conflict, tx.failed = tx.p.applied.Load(), false, nil
+	tx.seen, tx.conflict, tx.failed, tx.taken = tx.p.applied.Load(), false, nil, false
 }
 
 // clear takes back what an attempt did in volatile memory, but for the space, which is given back

@@ -73,9 +73,8 @@ func (p *Pool) leave(tx *Tx) {
 // attempt runs the function once, and commits.
 func (tx *Tx) attempt(ctx context.Context, fn func(tx *Tx) error) (err error) {
 	tx.start()
-	committed := false
 	defer func() { // also where the function panics
-		if !committed {
+		if !tx.taken {
 			tx.giveBack()
 		}
 		tx.clear()
@@ -99,8 +98,7 @@ func (tx *Tx) attempt(ctx context.Context, fn func(tx *Tx) error) (err error) {
 	if err := tx.p.broken(); err != nil {
 		return err
 	}
-	committed, err = tx.commit(ctx)
-	return err
+	return tx.commit(ctx)
 }
 
 func (tx *Tx) runHooks() {

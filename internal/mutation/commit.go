@@ -4,7 +4,7 @@ package mutation
 func commitMutants() []Mutant {
 	const appendRecord = `	if err := tx.p.append(c); err != nil {`
 	const valid = `	if !tx.valid() {
-		return false, tx.conflicted()
+		return tx.conflicted()
 	}
 `
 	all := []Mutant{
@@ -55,11 +55,11 @@ func commitMutants() []Mutant {
 		one("settle left out", "the heap is not told what a transaction took and freed", "commit.go", `	tx.settle(c.sequence)
 `, ``),
 		one("space given back too early", "space of a transaction whose outcome is unknown is given to others", "commit.go",
-			`return errors.Is(err, ErrOutcomeUnknown), err`, `return errors.Is(err, ErrOutcomeUnknown) && false, err`).
+			`tx.taken = errors.Is(err, ErrOutcomeUnknown)`, `tx.taken = errors.Is(err, ErrOutcomeUnknown) && false`).
 			survives("the pool takes no changes any more: nobody gets the space"),
 		one("space not given back", "space of a transaction that was not committed is lost until the pool is opened again", "update.go", `			tx.giveBack()
 `, ``),
-		one("space given back twice", "space of a committed transaction is given to others", "update.go", `if !committed {`, `if committed || true {`),
+		one("space given back twice", "space of a committed transaction is given to others", "update.go", `if !tx.taken {`, `if tx.taken || true {`),
 		one("direct writes left out", "an object is not written past the log", "edit.go",
 			`tx.p.m.Store(e.off+freeHeader, rest, medium.Direct)`, `error(nil)`),
 		one("direct writes not durable", "R3: a record is durable before the object that was written past the log", "edit.go",
@@ -72,11 +72,11 @@ func commitMutants() []Mutant {
 			direct = append(direct, extent)
 `, `			copy(e.image[0:], e.image)
 `},
-			{"commit.go", `	// R6: durable, and in place. Now others may see it.
+			{"commit.go", `	// R6: durable, and in place. Others may see it when the stripes are released: as what it is, also
 `, `	for i := range tx.edits {
 		if e := &tx.edits[i]; e.kind == editDirect {
 			if extent, err := tx.writeDirect(e); err != nil || tx.p.persistDirect([]medium.Extent{extent}) != nil {
-				return true, err
+				return err
 			}
 		}
 	}

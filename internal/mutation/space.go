@@ -15,7 +15,7 @@ func spaceMutants() []Mutant {
 		one("incarnation not raised", "a new object has the incarnation of the last one in its slot", "heap.go", `next: last + 1}`, `next: last}`).later(),
 		one("incarnation of a run not raised", "a big object has the incarnation of the last one there", "run.go", `next: s.base + 1, run: n}`, `next: s.base, run: n}`).later(),
 		one("base of a class", "the slots of a span with a new class forget the incarnations of the old ones", "assign.go", `base = max(base, i)`, `_ = i`).later(),
-		one("retired slots", "a slot whose incarnations are used up is used again", "heap.go", `if last < lastIncarnation {`, `if true {`).later(),
+		one("retired slots", "a slot whose incarnations are used up is used again", "heap.go", `if err == nil && last < lastIncarnation {`, `if err == nil {`).later(),
 		one("retired spans", "a span whose incarnations are used up gets another class", "assign.go", `if err != nil || i == lastIncarnation {`, `if err != nil {`).later(),
 		one("slot reserved twice", "a slot that is reserved can be reserved again", "span.go", `			s.free[i] &^= 1 << bit
 `, ``).later(),
