@@ -120,7 +120,7 @@ func (tx *Tx) writeDirect(e *edit) (medium.Extent, error) {
 	seal(e.off, e.image, int64(e.header.size))
 	copy(tx.record[e.at:], e.image[:freeHeader])
 	rest := e.image[freeHeader:]
-	return medium.Extent{Off: e.off + freeHeader, Len: int64(len(rest))}, tx.p.m.Store(e.off+freeHeader, rest, medium.Direct)
+	return medium.Extent{Off: e.off + freeHeader, Len: int64(len(rest))}, tx.p.stripes.past(e.off+freeHeader, rest)
 }
 
 // emitBlocks adds the blocks that change, and their CRCs, to the record.

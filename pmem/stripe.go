@@ -18,6 +18,7 @@ type stripes struct {
 	shift uint // 64 less the bits of a number of a stripe
 	m     *medium.Medium
 	races []*medium.Mutex // with -race only
+	stale *medium.Mutex   // with -race only: see past
 }
 
 const stripeHeld = 1
@@ -29,6 +30,7 @@ func (s *stripes) init(m *medium.Medium, size int64) {
 	}
 	s.words, s.m = make([]atomic.Uint64, n), m
 	if raceEnabled {
+		s.stale = m.NewMutex()
 		for range n {
 			s.races = append(s.races, m.NewMutex())
 		}
@@ -71,17 +73,30 @@ func (s *stripes) unlock(i uint32, version uint64) {
 	s.words[i].Store(version)
 }
 
-// read runs a copy. In a program built with -race it holds the stripe.
+// beginRead begins a copy. In a program built with -race it holds the stripe.
 func (s *stripes) beginRead(i uint32) {
 	if raceEnabled {
 		s.races[i].Lock()
+		s.stale.Lock()
 	}
 }
 
 func (s *stripes) endRead(i uint32) {
 	if raceEnabled {
+		s.stale.Unlock()
 		s.races[i].Unlock()
 	}
+}
+
+// past stores to space in which nothing is, without its stripes. Who follows an old reference may be
+// copying from there, and throws that away when it sees that the span is another one; the race
+// detector does not know that either.
+func (s *stripes) past(off int64, data []byte) error {
+	if raceEnabled {
+		s.stale.Lock()
+		defer s.stale.Unlock()
+	}
+	return s.m.Store(off, data, medium.Direct)
 }
 
 // gate lets a transaction that met conflicts again and again run alone: no other one commits

@@ -61,7 +61,7 @@ func commitMutants() []Mutant {
 `, ``),
 		one("space given back twice", "space of a committed transaction is given to others", "update.go", `if !tx.taken {`, `if tx.taken || true {`),
 		one("direct writes left out", "an object is not written past the log", "edit.go",
-			`tx.p.m.Store(e.off+freeHeader, rest, medium.Direct)`, `error(nil)`),
+			`tx.p.stripes.past(e.off+freeHeader, rest)`, `error(nil)`),
 		one("direct writes not durable", "R3: a record is durable before the object that was written past the log", "edit.go",
 			`return tx.p.persistDirect(direct)`, `return nil`),
 		{Name: "direct writes after the record", Breaks: "R3: an object past the log is written when its record is durable", Edits: []Edit{
@@ -87,9 +87,9 @@ func commitMutants() []Mutant {
 `},
 		}},
 		one("direct header early", "R1: the header of an object past the log is there before the record", "edit.go",
-			`return medium.Extent{Off: e.off + freeHeader, Len: int64(len(rest))}, tx.p.m.Store(e.off+freeHeader, rest, medium.Direct)`,
+			`return medium.Extent{Off: e.off + freeHeader, Len: int64(len(rest))}, tx.p.stripes.past(e.off+freeHeader, rest)`,
 			`_ = rest
-	return medium.Extent{Off: e.off, Len: int64(len(e.image))}, tx.p.m.Store(e.off, e.image, medium.Direct)`),
+	return medium.Extent{Off: e.off, Len: int64(len(e.image))}, tx.p.stripes.past(e.off, e.image)`),
 		one("lock lets two in", "two committers have a stripe", "stripe.go", `if s.words[i].CompareAndSwap(v, v|stripeHeld) {`,
 			`if s.words[i].Store(v | stripeHeld); true {`),
 		one("close does not wait", "Close unmaps what transactions are reading", "pool.go", `	p.m.Await(func() bool { return p.active.Load() == 0 })

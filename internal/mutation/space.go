@@ -54,7 +54,7 @@ func spaceMutants() []Mutant {
 		one("change of a class not remembered", "R2: it is not known that a live record changes the class of a span", "assign.go", `		s.changed = c.sequence
 `, ``),
 		one("slots not prepared", "the slots of a new class keep what was there", "assign.go",
-			`if err := h.p.m.Store(off, freed(off, s.base), medium.Direct); err != nil {`, `if err := error(nil); err != nil {`),
+			`if err := h.p.stripes.past(off, freed(off, s.base)); err != nil {`, `if err := error(nil); err != nil {`),
 		one("prepared slots not durable", "R3: the record of a new class is durable before the headers of its slots", "assign.go",
 			`return h.p.persistDirect(all)`, `return nil`),
 		one("prepared after the record", "R3: the headers of the slots of a new class are written after its record", "assign.go",
