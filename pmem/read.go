@@ -52,15 +52,26 @@ func (tx *Tx) begin(stripe uint32) (uint64, error) {
 	if n := len(tx.reads); n == 0 || tx.reads[n-1] != stripe {
 		tx.reads = append(tx.reads, stripe)
 	}
-	tx.p.stripes.beginRead(stripe)
+	if raceEnabled {
+		tx.p.stripes.beginRead(stripe)
+		tx.reading = stripe + 1
+	}
 	return v, nil
 }
 
 // done reports whether nobody changed a stripe since begin.
 func (tx *Tx) done(stripe uint32, version uint64) bool {
-	tx.p.stripes.endRead(stripe)
+	tx.release()
 	orderReads()
 	return tx.p.stripes.words[stripe].Load() == version
+}
+
+// release ends what begin began: at the latest with the transaction, where a fault cut reading short.
+func (tx *Tx) release() {
+	if raceEnabled && tx.reading != 0 {
+		tx.p.stripes.endRead(tx.reading - 1)
+		tx.reading = 0
+	}
 }
 
 // open finds an object, and checks its header. Where it returns no error, close follows.

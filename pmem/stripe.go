@@ -73,19 +73,15 @@ func (s *stripes) unlock(i uint32, version uint64) {
 	s.words[i].Store(version)
 }
 
-// beginRead begins a copy. In a program built with -race it holds the stripe.
+// beginRead holds a stripe while it is read. It is for programs built with -race only.
 func (s *stripes) beginRead(i uint32) {
-	if raceEnabled {
-		s.races[i].Lock()
-		s.stale.Lock()
-	}
+	s.races[i].Lock()
+	s.stale.Lock()
 }
 
 func (s *stripes) endRead(i uint32) {
-	if raceEnabled {
-		s.stale.Unlock()
-		s.races[i].Unlock()
-	}
+	s.stale.Unlock()
+	s.races[i].Unlock()
 }
 
 // past stores to space in which nothing is, without its stripes. Who follows an old reference may be

@@ -16,6 +16,7 @@ type Tx struct {
 	taken    bool     // the space that it reserved is, or may be
 	seen     uint64   // the sequence up to which it sees the pool
 	reads    []uint32 // stripes
+	reading  uint32   // with -race only: the stripe that it holds to read, and 1
 	edits    []edit
 	index    map[int64]int // of edits, by offset, where there are many
 	record   []byte        // room for a header, and the runs so far
@@ -59,6 +60,7 @@ func (tx *Tx) start() {
 // clear takes back what an attempt did in volatile memory, but for the space, which is given back
 // by giveBack where it was not used.
 func (tx *Tx) clear() {
+	tx.release()
 	if tx.loan {
 		tx.p.heap.endLoan(tx)
 		tx.loan = false
