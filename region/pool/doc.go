@@ -32,7 +32,9 @@
 //
 // All methods are safe for concurrent use. The bytes of one secret are as those of a slice: who
 // reads and writes them at one time sees to it himself. A secret in use by [Secret.Read] or
-// [Secret.Write] can't be freed, nor its pool be closed: [ErrInUse].
+// [Secret.Write] can't be freed, nor its pool be closed: [ErrInUse]. In a windowed pool, all secrets
+// of an arena are open while one is, a write waits for all who read in the arena, and a function
+// that runs in a window must not call methods of the pool or its secrets: it would wait for itself.
 //
 // Lock order: class.mu; Pool.mu. No lock is held while a function of the caller runs.
 package pool

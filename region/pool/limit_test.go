@@ -81,8 +81,9 @@ func child(args []string) error {
 	before := mappings()
 	p, err := New(Options{Size: min(limit, 16<<10), Most: 1 << 24, Guarantees: guarantees})
 	if limit == 0 {
-		if !errors.Is(err, region.ErrLimit) || mappings() > before {
-			return fmt.Errorf("without a limit to use: %v, %d mappings more", err, mappings()-before)
+		// The Go heap may have grown by a mapping or two.
+		if more := mappings() - before; !errors.Is(err, region.ErrLimit) || more > 2 {
+			return fmt.Errorf("without a limit to use: %v, %d mappings more", err, more)
 		}
 		return nil
 	}
