@@ -71,7 +71,8 @@ func (a *Arena) usable() error {
 
 // Publish makes executable what was added since, and takes away what was freed. It takes time for
 // all pages of the arena that have programs: publish several at once. If it fails, what was
-// published before stays, and executes.
+// published before stays, and executes; before Linux 6.12 it may be gone where there was no memory
+// for the mapping.
 func (a *Arena) Publish() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
