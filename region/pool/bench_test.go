@@ -39,3 +39,21 @@ func BenchmarkCheck(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkOpenSealed(b *testing.B) {
+	p := newPool(b, Options{})
+	sealed, err := p.Seal(make([]byte, 32))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		s, err := sealed.Open(nil)
+		if err == nil {
+			err = s.Free()
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+}

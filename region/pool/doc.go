@@ -36,5 +36,6 @@
 // of an arena are open while one is, a write waits for all who read in the arena, and a function
 // that runs in a window must not call methods of the pool or its secrets: it would wait for itself.
 //
-// Lock order: class.mu; Pool.mu. No lock is held while a function of the caller runs.
+// Lock order: inspecting; makingSealer; class.mu; Pool.mu. No lock is held while a function of the
+// caller runs.
 package pool

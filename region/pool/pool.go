@@ -36,6 +36,9 @@ type Pool struct {
 	classes   [len(rooms)]class
 	withdrawn atomic.Int64 // slots
 	closed    atomic.Bool
+	// sealing is what Seal uses; who makes it holds makingSealer.
+	sealing      atomic.Pointer[sealer]
+	makingSealer sync.Mutex
 	// inspecting is held by who looks at pages without a handle, and by who closes the pool.
 	inspecting sync.RWMutex
 
