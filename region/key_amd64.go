@@ -18,7 +18,10 @@ const noKey protectionKey = 0
 // all keys but 0 closed, and every window closes what it opened.
 func newKey() (protectionKey, error) {
 	key, err := sys.PkeyAlloc(sys.PkeyDisableAccess)
-	return protectionKey(key), err
+	if err != nil {
+		return noKey, err
+	}
+	return protectionKey(key), nil
 }
 
 // free gives the key back. Nothing is mapped with it any more.

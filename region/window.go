@@ -1,6 +1,7 @@
 package region
 
 import (
+	"sync"
 	"time"
 
 	"github.com/safevma/safevma/internal/sys"
@@ -150,19 +151,41 @@ func (r *Region) close(op string) error {
 // shut closes a new region: by a protection key where there are some, else by the protection
 // of its pages, which a seal would freeze.
 func (r *Region) shut() error {
-	if key, err := newKey(); err == nil {
-		prot := readWrite
-		if r.has.has(readOnly) {
-			prot = sys.ProtRead
+	key, err := newKey()
+	if err == nil {
+		return r.shutByKey(key)
+	}
+	if r.has.has(sealed) {
+		kind := ErrLimit // all are taken
+		if !haveKeys() {
+			kind = ErrUnsupported
 		}
-		if err := sys.PkeyMprotect(r.pages, prot, int(key)); err != nil {
-			key.free()
-			return r.failed(windowed, "", err)
-		}
-		r.key = key
-		return nil
-	} else if r.has.has(sealed) {
-		return cannot(sealed|windowed, "the windows of a sealed region need a protection key, since a seal refuses mprotect", kindOf(err), err)
+		return cannot(sealed|windowed, "the windows of a sealed region need a protection key of the processor, since a seal refuses mprotect", kind, err)
+	}
+	if r.has.has(onUse) && !r.has.has(secret) {
+		// The kernel stops to account a private mapping that can't be written, unless it has
+		// a page that was.
+		r.pages[0] = 0
 	}
 	return r.failed(windowed, "", sys.Mprotect(r.pages, sys.ProtNone))
 }
+
+func (r *Region) shutByKey(key protectionKey) error {
+	prot := readWrite
+	if r.has.has(readOnly) {
+		prot = sys.ProtRead
+	}
+	if err := sys.PkeyMprotect(r.pages, prot, int(key)); err != nil {
+		key.free()
+		return r.failed(windowed, "", err)
+	}
+	r.key = key
+	return nil
+}
+
+// haveKeys reports whether the processor and the kernel have protection keys.
+var haveKeys = sync.OnceValue(func() bool {
+	key, err := newKey()
+	key.free()
+	return err == nil
+})

@@ -25,18 +25,22 @@ const (
 	MapSharedValidate = unix.MAP_SHARED_VALIDATE
 	MapSync           = unix.MAP_SYNC // with MapSharedValidate alone
 
-	MadvRandom       = unix.MADV_RANDOM
-	MadvSequential   = unix.MADV_SEQUENTIAL
-	MadvDontdump     = unix.MADV_DONTDUMP
-	MadvDodump       = unix.MADV_DODUMP
-	MadvDontfork     = unix.MADV_DONTFORK
-	MadvDofork       = unix.MADV_DOFORK
-	MadvWipeonfork   = unix.MADV_WIPEONFORK
-	MadvKeeponfork   = unix.MADV_KEEPONFORK
-	MadvMergeable    = unix.MADV_MERGEABLE
-	MadvUnmergeable  = unix.MADV_UNMERGEABLE
-	MadvDontneed     = unix.MADV_DONTNEED
-	MadvNohugepage   = unix.MADV_NOHUGEPAGE
+	MadvRandom      = unix.MADV_RANDOM
+	MadvSequential  = unix.MADV_SEQUENTIAL
+	MadvDontdump    = unix.MADV_DONTDUMP
+	MadvDodump      = unix.MADV_DODUMP
+	MadvDontfork    = unix.MADV_DONTFORK
+	MadvDofork      = unix.MADV_DOFORK
+	MadvWipeonfork  = unix.MADV_WIPEONFORK
+	MadvKeeponfork  = unix.MADV_KEEPONFORK
+	MadvMergeable   = unix.MADV_MERGEABLE
+	MadvUnmergeable = unix.MADV_UNMERGEABLE
+	MadvDontneed    = unix.MADV_DONTNEED
+	MadvNohugepage  = unix.MADV_NOHUGEPAGE
+
+	// MadvDontneedLocked is MadvDontneed for locked memory too, which stays locked (Linux 5.18).
+	MadvDontneedLocked = unix.MADV_DONTNEED_LOCKED
+
 	MadvGuardInstall = unix.MADV_GUARD_INSTALL // Linux 6.13
 	MadvGuardRemove  = unix.MADV_GUARD_REMOVE
 )
