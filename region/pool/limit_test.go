@@ -43,7 +43,7 @@ func TestLimitsSecret(t *testing.T) {
 
 func limits(t *testing.T, kind string) {
 	for _, tt := range []struct{ secrets, limit int }{
-		{1_500, 64 << 10}, {10_000, 512 << 10}, {200, 64 << 10}, {8_173, 512 << 10}, {0, 0},
+		{1_500, 64 << 10}, {10_000, 512 << 10}, {200, 64 << 10}, {8_173, 512 << 10}, {5 * 102, 20 << 10}, {0, 0},
 	} {
 		t.Run(fmt.Sprintf("%d in %d KiB", tt.secrets, tt.limit>>10), func(t *testing.T) {
 			cmd := exec.Command("/proc/self/exe")

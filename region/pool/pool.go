@@ -138,7 +138,7 @@ func (p *Pool) grow() error {
 	}
 }
 
-// Close overwrites all secrets and gives the memory back. All handles are stale then. A pool with
+// Close gives the memory back, which its regions overwrite. All handles are stale then. A pool with
 // a secret in use stays as it is: [ErrInUse]. What was written where nothing was handed out is
 // reported, and does not keep the pool from being closed.
 func (p *Pool) Close() error {
@@ -153,13 +153,9 @@ func (p *Pool) Close() error {
 	}
 	err := p.inspect()
 	for _, a := range *p.arenas.Load() {
-		err = errors.Join(err, a.wipe(p.pattern), a.region.Close())
+		err = errors.Join(err, a.region.Close())
 	}
 	return failed("close", err)
-}
-
-func (a *arena) wipe(k pattern) error {
-	return a.region.Write(func(b []byte) error { k.fill(b, 0); return nil })
 }
 
 // settle waits until no slot is between two states, and says whether one is in use. The pool is

@@ -153,6 +153,7 @@ func TestInUse(t *testing.T) {
 	}
 	want(t, s.Read(func([]byte) error { return nil }), region.ErrClosed)
 	want(t, s.Free(), region.ErrClosed)
+	want(t, s.Free(), region.ErrClosed) // the first did nothing
 	_, err = p.Alloc(1)
 	want(t, err, region.ErrClosed)
 	want(t, p.Check(), region.ErrClosed)
@@ -237,6 +238,34 @@ func TestFull(t *testing.T) {
 		}
 	}
 	alloc(t, p, MaxSize) // a class takes the page that another has no use for
+}
+
+// Pages that are empty are there for other sizes, and what was freed is not handed out next.
+func TestEmptyPages(t *testing.T) {
+	p := newPool(t, Options{Size: 64 << 10})
+	pages := p.Stats().FreePages
+	var all []Secret
+	for range 3 * 102 {
+		all = append(all, alloc(t, p, 32))
+	}
+	if s := p.Stats(); s.FreePages != pages-3 {
+		t.Errorf("%+v", s)
+	}
+	for _, s := range all {
+		if err := s.Free(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s := p.Stats(); s.FreePages != pages-1 { // one is kept
+		t.Errorf("%+v", s)
+	}
+	first := alloc(t, p, 32)
+	if err := first.Free(); err != nil {
+		t.Fatal(err)
+	}
+	if alloc(t, p, 32).slot == first.slot {
+		t.Error("the slot is handed out again at once")
+	}
 }
 
 // A pool that grows has few arenas.
@@ -336,6 +365,19 @@ func foundByAlloc(t *testing.T, p *Pool, s Secret, size, at int) {
 	}
 	if whole := os.Getpagesize() / pageSize * slotsOf(classOf[(size+7)/8]); found != 1 || n != whole-1 || p.Stats().Withdrawn != 1 {
 		t.Errorf("found %d, got %d of %d, withdrawn %d", found, n, whole, p.Stats().Withdrawn)
+	}
+}
+
+// The ends of a page belong to no slot.
+func TestCorruptEnds(t *testing.T) {
+	p := newPool(t, Options{Size: pageSize})
+	alloc(t, p, 32)
+	for at, what := range map[int]string{0: "before the first slot of a page", pageSize - 1: "behind the last slot of a page"} {
+		memory(p, 0)[at] ^= 1
+		if e := new(CorruptError); !errors.As(p.Check(), &e) || e.Offset != at || e.What != what {
+			t.Errorf("found %+v, want one at %d", e, at)
+		}
+		memory(p, 0)[at] ^= 1
 	}
 }
 
