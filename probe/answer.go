@@ -98,3 +98,6 @@ func join(answers []Answer) string {
 	}
 	return strings.Join(texts, ", ")
 }
+
+// answerErrno is the name of a positive errno.
+func answerErrno(errno int32) Answer { return answer(syscall.Errno(errno)) }

@@ -45,8 +45,14 @@ func Splice(from, to *os.File, count int) (int, error) {
 	return int(n), err
 }
 
-// Getrandom has the kernel fill b.
-func Getrandom(b []byte) (int, error) { return unix.Getrandom(b, 0) }
+// Getrandom has the kernel fill b: not the vDSO, as x/sys does where it can.
+func Getrandom(b []byte) (int, error) {
+	n, _, errno := unix.Syscall(unix.SYS_GETRANDOM, uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), nil
+}
 
 // OpenDirect makes or opens a file past the page cache (O_DIRECT). EINVAL says that the
 // file system can't.
