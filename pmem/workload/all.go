@@ -8,7 +8,7 @@ import (
 	"github.com/safevma/safevma/pmem/crash"
 )
 
-var small = bounds{log: 1024, extent: 256, spans: 3}
+var small = bounds{log: 1024, extent: 256, span: 4096, spans: 3}
 
 // All returns the workloads.
 func All() []Workload {
@@ -58,7 +58,7 @@ func replaced() Workload {
 func chains() Workload {
 	return Workload{
 		Name: "chain", About: "records of three and four parts, each as long as an extent of the log of 128 bytes, most of their words zero",
-		Crash: pools(bounds{log: 1024, extent: 128, spans: 3}, put(0, zeros(300, 1)), func(o *ops) error {
+		Crash: pools(bounds{log: 1024, extent: 128, span: 4096, spans: 3}, put(0, zeros(300, 1)), func(o *ops) error {
 			return do(o, step{"set 300 bytes", change(0, 0, zeros(300, 2))}, step{"again", change(0, 0, zeros(300, 3))})
 		}),
 		Config: crash.Config{Models: append(cpu[:1:1], disk...), Recoveries: 1 << 22},
@@ -68,10 +68,10 @@ func chains() Workload {
 // directs makes big objects where freed ones were.
 func directs() Workload {
 	return Workload{
-		Name: "direct", About: "objects of 1100 and 5000 bytes, written before their records, where freed ones were",
-		Crash: pools(bounds{log: 2048, extent: 512, spans: 5}, nil, func(o *ops) error {
-			return do(o, step{"slot", put(0, zeros(900, 1))}, step{"free", empty(0)}, step{"run", put(0, zeros(5000, 2))},
-				step{"free run", empty(0)}, step{"another run", put(1, zeros(5000, 3))})
+		Name: "direct", About: "objects of 1100 and 9000 bytes, written before their records, in slots and in runs of spans, where freed ones were",
+		Crash: pools(bounds{log: 2048, extent: 512, span: 8192, spans: 4}, nil, func(o *ops) error {
+			return do(o, step{"slot", put(0, zeros(1100, 1))}, step{"free", empty(0)}, step{"slot again", put(0, zeros(1100, 2))}, step{"free", empty(0)},
+				step{"run", put(0, zeros(9000, 3))}, step{"free run", empty(0)}, step{"another run", put(1, zeros(9000, 4))})
 		}),
 		Config: crash.Config{Models: append(cpu[:1:1], disk...), Recoveries: 1 << 20},
 	}
