@@ -161,7 +161,7 @@ func (r *Region) lock() error {
 	case r.has.has(resident), r.has.has(noSwap | readOnly): // the latter are there already
 		err = sys.Mlock(r.pages)
 	case r.has.has(noSwap):
-		err = sys.Mlock2OnFault(r.pages)
+		err = sys.Mlock2(r.pages, sys.MlockOnFault)
 	default:
 		return nil
 	}

@@ -131,7 +131,7 @@ var mutants = []mutant{
 	}, "region-locked"},
 	{"resident: locked on first touch", 3 * pageSize, []Option{Resident()}, func(t *testing.T, r *Region) func() {
 		must(t, sys.Munlock(r.last()))
-		must(t, sys.Mlock2OnFault(r.last()))
+		must(t, sys.Mlock2(r.last(), sys.MlockOnFault))
 		return nil
 	}, "region-locked"},
 	{"resident: a page that was thrown away", 3 * pageSize, []Option{Resident(), NoExec()}, advised(lastPage, sys.MadvDontneedLocked), "region-resident"},

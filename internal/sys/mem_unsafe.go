@@ -88,9 +88,6 @@ func PkeyMprotect(b []byte, prot, key int) error {
 // Mlock locks memory. A return of nil is no evidence that it is resident.
 func Mlock(b []byte) error { return memCall(unix.SYS_MLOCK, b, 0) }
 
-// Mlock2OnFault locks memory, each page when it is first touched.
-func Mlock2OnFault(b []byte) error { return memCall(unix.SYS_MLOCK2, b, 1) } // MLOCK_ONFAULT
-
 // Munlock unlocks memory. On secret memory it returns nil and does nothing.
 func Munlock(b []byte) error { return memCall(unix.SYS_MUNLOCK, b, 0) }
 
