@@ -184,7 +184,7 @@ func (x *examination) readOnly() outcome {
 	o.raw = x.space.Lacking(x.start, x.end, vma.FlagShared, vma.FlagWrite|vma.FlagMayWrite)
 	for _, v := range x.space.Over(x.start, x.end) {
 		for _, other := range x.space.Others(v) {
-			if other.Flags&(vma.FlagWrite|vma.FlagMayWrite) != 0 && !x.mine(other) {
+			if other.Flags&(vma.FlagWrite|vma.FlagMayWrite) != 0 {
 				o.raw = append(o.raw, view.Line(other))
 			}
 		}

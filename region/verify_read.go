@@ -191,9 +191,7 @@ func (x *examination) alone() outcome {
 	o := outcome{status: guarantee.Holds, source: smaps + ", " + pagemap, message: "nothing else maps its pages", control: x.aliasControl()}
 	for _, v := range x.space.Over(x.start, x.end) {
 		for _, other := range x.space.Others(v) {
-			if !x.mine(other) {
-				o.raw = append(o.raw, view.Line(other))
-			}
+			o.raw = append(o.raw, view.Line(other))
 		}
 	}
 	if len(o.raw) > 0 {
@@ -215,9 +213,6 @@ func (x *examination) alone() outcome {
 	o.raw = append(x.space.Lines(x.start, x.end), x.countMapped()...)
 	return o
 }
-
-// mine reports whether a VMA is a piece of the region.
-func (x *examination) mine(v *vma.VMA) bool { return v.Start < x.end && x.start < v.End }
 
 // countMapped asks kpagecount, where that may be read, and returns lines for the record.
 func (x *examination) countMapped() []string {
