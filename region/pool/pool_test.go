@@ -6,6 +6,7 @@ import (
 	"os"
 	"testing"
 
+	"github.com/safevma/safevma/guarantee"
 	"github.com/safevma/safevma/region"
 )
 
@@ -465,4 +466,31 @@ func TestPattern(t *testing.T) {
 			}
 		}
 	}
+}
+
+// The arenas are what was asked for, as the kernel has it.
+func TestVerify(t *testing.T) {
+	p := newPool(t, Options{Size: pageSize, Most: 4 * pageSize, Guarantees: []region.Option{region.Resident(), region.Guarded(), region.NoDump()}})
+	for range 2 * 102 {
+		alloc(t, p, 32)
+	}
+	verdicts, err := p.Verify()
+	if err != nil {
+		t.Fatal(err)
+	}
+	arenas := map[string]bool{}
+	for _, v := range verdicts {
+		arenas[v.Subject.Name] = true
+		if v.Status == guarantee.Broken || v.Status == guarantee.Unknown && os.Getuid() == 0 {
+			t.Errorf("%s %s: %s", v.Requirement, v.Status, v.Message)
+		}
+	}
+	if len(arenas) != p.Stats().Arenas || len(arenas) != 2 {
+		t.Errorf("verdicts of %d arenas, of %d", len(arenas), p.Stats().Arenas)
+	}
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, err = p.Verify()
+	want(t, err, region.ErrClosed)
 }
