@@ -52,6 +52,7 @@ func limits(t *testing.T, kind string) {
 			if err != nil {
 				t.Errorf("%v: %s", err, out)
 			}
+			t.Logf("%s", out)
 		})
 	}
 }
@@ -76,7 +77,7 @@ func child(args []string) error {
 	}
 	guarantees := []region.Option{region.Resident(), region.Guarded()}
 	if args[0] == "secret" {
-		guarantees = []region.Option{region.Secret(), region.Guarded()}
+		guarantees = []region.Option{region.Secret(), region.Resident(), region.Guarded()}
 	}
 	before := mappings()
 	p, err := New(Options{Size: min(limit, 16<<10), Most: 1 << 24, Guarantees: guarantees})

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/safevma/safevma/internal/sys"
 	"github.com/safevma/safevma/region"
 )
 
@@ -22,7 +23,8 @@ type Options struct {
 	// it, or as much of that as the limits allow, so that a pool has few VMAs however much it
 	// grows. A pool with Most of 0 does not grow.
 	Most int
-	// Guarantees are those of each arena.
+	// Guarantees are those of each arena. With region.Secret ask for region.Resident too: some
+	// kernels refuse secret memory beyond the limit only when it is touched.
 	Guarantees []region.Option
 }
 
@@ -98,7 +100,7 @@ func (p *Pool) addArena(size int) error {
 	a := &arena{region: r, number: len(before), pages: make([]page, size/pageSize)}
 	all := r.Bytes()
 	p.windowed = all == nil
-	if err := r.Write(func(b []byte) error { p.pattern.fill(b, 0); return nil }); err != nil {
+	if err := r.Write(p.fillNew); err != nil {
 		return errors.Join(err, r.Close())
 	}
 	for i := range a.pages {
@@ -115,6 +117,16 @@ func (p *Pool) addArena(size int) error {
 	p.bytes += size
 	arenas := append(before[:len(before):len(before)], a)
 	p.arenas.Store(&arenas)
+	return nil
+}
+
+// fillNew fills a new arena. Some kernels refuse secret memory beyond the limit when it is touched,
+// with SIGBUS, and not when it is mapped: so it is the kernel that touches it first.
+func (p *Pool) fillNew(b []byte) error {
+	if err := sys.TouchPages(b, os.Getpagesize()); err != nil {
+		return fmt.Errorf("%w: not all pages can be had: %w", region.ErrLimit, err)
+	}
+	p.pattern.fill(b, 0)
 	return nil
 }
 
