@@ -56,11 +56,23 @@ func TestGCM(t *testing.T) {
 }
 
 // The key of a GCM is in its region alone, where crypto/aes leaves it on the Go heap: the limit that
-// package region names. Both are expanded from a region.
+// package region names. Both are expanded from a region. It is tried three times: a goroutine that
+// is preempted has the registers, with parts of a key, on its stack.
 func TestGCMLeavesNothing(t *testing.T) {
 	if runtime.GOARCH != "amd64" && runtime.GOARCH != "arm64" {
 		t.Skip("expanded keys begin otherwise here")
 	}
+	var hits []memsearch.Hit
+	for range 3 {
+		if hits = keyOfGCM(t); len(hits) == 0 {
+			return
+		}
+	}
+	t.Errorf("it is at %v", hits)
+}
+
+// keyOfGCM returns where else a key is than in its region, and in that of a GCM.
+func keyOfGCM(t *testing.T) (elsewhere []memsearch.Hit) {
 	key, err := region.Map(32)
 	if err != nil {
 		t.Fatal(err)
@@ -74,14 +86,20 @@ func TestGCMLeavesNothing(t *testing.T) {
 	}
 	defer g.Close()
 	hits := find(t, needle)
-	if len(hits) != 2 || hits[0].In(key.Bytes()) == hits[1].In(key.Bytes()) || hits[0].In(g.Region().Bytes()) == hits[1].In(g.Region().Bytes()) {
-		t.Errorf("it is at %v", hits)
+	for _, h := range hits {
+		if !h.In(key.Bytes()) && !h.In(g.Region().Bytes()) {
+			elsewhere = append(elsewhere, h)
+		}
+	}
+	if len(hits)-len(elsewhere) != 2 {
+		t.Errorf("it should be in both regions, and is at %v", hits)
 	}
 	block, _ := aes.NewCipher(key.Bytes())
-	if hits = find(t, needle); len(hits) < 3 {
-		t.Errorf("the control: it is at %v", hits)
+	if len(find(t, needle)) <= len(hits) {
+		t.Error("the control: crypto/aes left nothing")
 	}
 	runtime.KeepAlive(block)
+	return elsewhere
 }
 
 // What code leaves on its stack stays there, and Do erases it where it can.

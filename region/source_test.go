@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"syscall"
 	"testing"
 
@@ -28,23 +29,20 @@ func TestReadFile(t *testing.T) {
 		t.Errorf("%d bytes", r.Size())
 	}
 	onlyIn(t, r, needle)
-	ordinary, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if hits := find(t, needle); len(hits) != 2 {
-		t.Errorf("the control: it is at %v", hits)
-	}
-	if ok, err := r.Equal(ordinary); !ok || err != nil {
-		t.Error("the region has something else: ", err)
-	}
-	clear(ordinary)
 	if err := r.Close(); err != nil {
 		t.Error(err)
 	}
 	if hits := find(t, needle); len(hits) != 0 {
 		t.Errorf("after Close, it is at %v", hits)
 	}
+	ordinary, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if hits := find(t, needle); len(hits) == 0 {
+		t.Error("the control: it is nowhere")
+	}
+	runtime.KeepAlive(ordinary)
 }
 
 // secretFile makes a file of random bytes, and returns what to search for.
