@@ -174,8 +174,7 @@ func (p *Pool) Close() error {
 // closed already: no slot becomes busy that was not, and no user comes who stays.
 func (p *Pool) settle() error {
 	for i := range p.classes {
-		p.classes[i].mu.Lock() // who holds it saw the pool open
-		p.classes[i].mu.Unlock()
+		p.classes[i].pass() // who holds the lock saw the pool open
 	}
 	inUse := false
 	p.eachSlot(func(s *slot) {
