@@ -172,7 +172,7 @@ func (r *Region) lock() error {
 	switch {
 	case errors.Is(err, syscall.EPERM):
 		return cannot(of, "no memory may be locked (RLIMIT_MEMLOCK is 0)", ErrLimit, err)
-	case errors.Is(err, syscall.ENOMEM), errors.Is(err, syscall.EAGAIN):
+	case errors.Is(err, syscall.ENOMEM), errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.EFAULT):
 		return cannot(of, "the limit on locked memory (RLIMIT_MEMLOCK), or the memory, is exhausted", ErrLimit, err)
 	case err != nil:
 		return r.failed(of, "", err)

@@ -59,7 +59,7 @@ var scenes = map[string]scene{
 	"ordinary": {mapped(page, region.Guarded()), nil, "Guarded NoExec NoMerge", ""},
 	"required": {mapped(page, region.Guarded()), []string{"NoSwap", "NoDump", "Guarded", "Secret"}, "Guarded NoExec NoMerge", "Secret NoSwap NoDump"},
 	"secret that is dumped": {damaged(mapped(page, region.Secret()), func(b []byte) error { return sys.Madvise(b, sys.MadvDodump) }), []string{"NoDump"},
-		"Secret Alone NoSwap NoFork NoExec NoMerge", "NoDump"},
+		"Secret Alone Resident NoSwap NoFork NoExec NoMerge", "NoDump"},
 	"locked, thrown away": {damaged(mapped(4*page, region.Resident()), func(b []byte) error { return sys.Madvise(b[page:2*page], sys.MadvDontneedLocked) }), nil,
 		"NoSwap NoExec NoMerge", "Resident"},
 	"locked in part": {damaged(mapped(4*page, region.Resident(), region.NoDump()), func(b []byte) error { return sys.Munlock(b[page : 2*page]) }), nil,
