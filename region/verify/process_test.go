@@ -232,14 +232,9 @@ func TestFinds(t *testing.T) {
 
 // Where nothing shows protection, nothing is said, unless it is required.
 func TestNothing(t *testing.T) {
-	cmd := exec.CommandContext(t.Context(), "sleep", "60")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		t.Skip(err)
-	}
-	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	pid, _, _ := startVictim(t, "ordinary")
 	for _, require := range [][]string{nil, {"Secret"}} {
-		result, err := verify.Process(process.Default(), cmd.Process.Pid, verify.Options{Require: require})
+		result, err := verify.Process(process.Default(), pid, verify.Options{Require: require})
 		if errors.Is(err, process.ErrDenied) {
 			t.Skip(err)
 		}
