@@ -104,6 +104,7 @@ func exhausted(t *testing.T) *region.Budget {
 
 // A panic of the function that fills leaves nothing either.
 func TestFillPanics(t *testing.T) {
+	mapped(t, 1, region.ReadOnlyUntilClose(func([]byte) error { return nil })) // or there is none here
 	before, fds := mappings(t), descriptors(t)
 	for range 100 {
 		func() {

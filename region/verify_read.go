@@ -61,12 +61,21 @@ func (x *examination) notDumped() outcome {
 	return x.flags(vma.FlagDontDump, 0, x.ordinary.Plain, "no core dump has it", "a core dump would have it")
 }
 
+// locked: secret memory is locked by its nature. Kernels up to 6.18 say so of its VMAs, too; since
+// its pages are on no list from which memory is reclaimed, 7.3 does not.
 func (x *examination) locked() outcome {
-	without := vma.Flags(0)
+	want, without := vma.FlagLocked, vma.FlagDroppable
 	if x.r.has.has(resident) {
-		without = vma.FlagLockOnFault
+		without |= vma.FlagLockOnFault
 	}
-	o := x.flags(vma.FlagLocked, without|vma.FlagDroppable, x.ordinary.Plain, "it is locked, and none of it is in swap", "a part of it is not locked")
+	if x.isSecret() {
+		want = 0
+	}
+	o := x.flags(want, without, x.ordinary.Plain, "it is locked, and none of it is in swap", "a part of it is not locked")
+	if want == 0 {
+		o.message = "it is secret memory, which can't leave memory, and none of it is in swap"
+		o.control = x.secretControl()
+	}
 	for i, page := range x.pages {
 		if page.Swapped() {
 			o.status, o.message = guarantee.Broken, "a part of it is in swap"

@@ -59,7 +59,7 @@ var scenes = map[string]scene{
 	"ordinary": {mapped(page, region.Guarded()), nil, "Guarded NoExec NoMerge", ""},
 	"required": {mapped(page, region.Guarded()), []string{"NoSwap", "NoDump", "Guarded", "Secret"}, "Guarded NoExec NoMerge", "Secret NoSwap NoDump"},
 	"secret that is dumped": {damaged(mapped(page, region.Secret()), func(b []byte) error { return sys.Madvise(b, sys.MadvDodump) }), []string{"NoDump"},
-		"Secret Alone NoSwap NoFork NoExec NoMerge", "NoDump"},
+		"Secret Alone Resident NoSwap NoFork NoExec NoMerge", "NoDump"},
 	"locked, thrown away": {damaged(mapped(4*page, region.Resident()), func(b []byte) error { return sys.Madvise(b[page:2*page], sys.MadvDontneedLocked) }), nil,
 		"NoSwap NoExec NoMerge", "Resident"},
 	"locked in part": {damaged(mapped(4*page, region.Resident(), region.NoDump()), func(b []byte) error { return sys.Munlock(b[page : 2*page]) }), nil,
@@ -232,14 +232,9 @@ func TestFinds(t *testing.T) {
 
 // Where nothing shows protection, nothing is said, unless it is required.
 func TestNothing(t *testing.T) {
-	cmd := exec.CommandContext(t.Context(), "sleep", "60")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		t.Skip(err)
-	}
-	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	pid, _, _ := startVictim(t, "ordinary")
 	for _, require := range [][]string{nil, {"Secret"}} {
-		result, err := verify.Process(process.Default(), cmd.Process.Pid, verify.Options{Require: require})
+		result, err := verify.Process(process.Default(), pid, verify.Options{Require: require})
 		if errors.Is(err, process.ErrDenied) {
 			t.Skip(err)
 		}

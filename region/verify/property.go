@@ -132,8 +132,12 @@ func (x *examination) notForked(a *area) outcome {
 	return outcome{status: guarantee.NotApplicable, message: "a child has it, too"}
 }
 
+// locked: secret memory is, by its nature; not all kernels say so of its VMAs.
 func (x *examination) locked(a *area) outcome {
 	o := x.flagged(a, vma.FlagLocked, "it is locked", "a part of it is not locked", "it is not locked")
+	if a.kind == memfd.Secret {
+		o.status, o.message = guarantee.Holds, "it is secret memory, which can't leave memory"
+	}
 	for _, v := range a.vmas {
 		if a.any(vma.FlagLocked) && (v.Mem.Swap > 0 || v.Flags&vma.FlagDroppable != 0) {
 			o.status, o.message = guarantee.Broken, "it is locked, and may leave memory or has left it"
