@@ -63,8 +63,12 @@ func TestClasses(t *testing.T) {
 }
 
 func TestSizes(t *testing.T) {
+	step := 7
+	if testing.Short() {
+		step = 61
+	}
 	p := newPool(t, Options{Size: 256 << 10})
-	for n := 1; n <= MaxSize; n += 7 {
+	for n := 1; n <= MaxSize; n += step {
 		s := alloc(t, p, n)
 		if s.Len() != n {
 			t.Fatalf("%d bytes, want %d", s.Len(), n)
