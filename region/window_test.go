@@ -175,6 +175,34 @@ func use(r *region.Region, write bool) error {
 	})
 }
 
+// While somebody writes nobody else is inside, and nobody writes while somebody reads.
+func TestExclusion(t *testing.T) {
+	r := mapped(t, 64)
+	calls := map[string]func(func([]byte) error) error{"read": r.Read, "write": r.Write}
+	for outer, first := range calls {
+		for inner, second := range calls {
+			entered, leave, inside := make(chan bool), make(chan bool), make(chan bool)
+			var all sync.WaitGroup
+			all.Go(func() { _ = first(func([]byte) error { close(entered); <-leave; return nil }) })
+			<-entered
+			all.Go(func() { _ = second(func([]byte) error { close(inside); return nil }) })
+			together := outer == "read" && inner == "read"
+			select {
+			case <-inside:
+				if !together {
+					t.Errorf("%s during %s", inner, outer)
+				}
+			case <-time.After(map[bool]time.Duration{true: 10 * time.Second, false: 5 * time.Millisecond}[together]):
+				if together {
+					t.Errorf("no %s during %s", inner, outer)
+				}
+			}
+			close(leave)
+			all.Wait()
+		}
+	}
+}
+
 // Verify and Close keep away from who is inside.
 func TestVerifyWaits(t *testing.T) {
 	r := mapped(t, 64, region.Windowed(), region.Resident())

@@ -77,7 +77,8 @@ func (f *verifyFlags) run(cmd *cobra.Command, arg string) error {
 	if err != nil {
 		return internal(err)
 	}
-	report, err := guarantee.NewReport(tool(), facts.Identity(), result.Window, result.Verdicts, &guarantee.Coverage{Processes: 1, VMAs: result.VMAs})
+	coverage := &guarantee.Coverage{Processes: 1, VMAs: result.VMAs, Gone: []guarantee.Missed{}, Denied: []guarantee.Missed{}, Failed: []guarantee.Missed{}}
+	report, err := guarantee.NewReport(tool(), facts.Identity(), result.Window, result.Verdicts, coverage)
 	if err != nil {
 		return internal(err)
 	}

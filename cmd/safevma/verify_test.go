@@ -59,6 +59,9 @@ func TestVerifyCommand(t *testing.T) {
 			t.Errorf("safevma %s: exit status %d, want %d: %s%s", line, status, want, said, out.String())
 		}
 		if strings.Contains(args, "json") {
+			if err := validate("verdicts-v1", out.String()); err != nil {
+				t.Errorf("safevma %s: %v", line, err)
+			}
 			var report guarantee.Report
 			if err := json.Unmarshal(out.Bytes(), &report); err != nil || report.Schema != guarantee.Schema || len(report.Verdicts) == 0 {
 				t.Errorf("safevma %s: %v, %d verdicts", line, err, len(report.Verdicts))
