@@ -99,7 +99,9 @@ func (p *Pool) addArena(size int) error {
 	before := *p.arenas.Load()
 	a := &arena{region: r, number: len(before), pages: make([]page, size/pageSize)}
 	all := r.Bytes()
-	p.windowed = all == nil
+	if a.number == 0 { // by New, before anybody else knows the pool
+		p.windowed = all == nil
+	}
 	if err := r.Write(p.fillNew); err != nil {
 		return errors.Join(err, r.Close())
 	}
