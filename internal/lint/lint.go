@@ -25,7 +25,7 @@ var floors = [][]string{
 	{"kernel/", "pmem", "pmem/crash", "lab/guest", "lab/vm"},
 	{"exposure", "rules", "pmem/fsck", "pmem/inspect", "pmem/model", "pmem/crash/", "lab/feature"},
 	{"audit/manifest", "pmem/workload", "lab"},
-	{"audit"},
+	{"audit", "probe"},
 	{"internal/term"},
 	{"cmd/safevma-vet/pool"},
 	{"cmd/safevma-vet/"},
