@@ -23,7 +23,7 @@ var floors = [][]string{
 	{"internal/sys", "guarantee", "lab/machine", "pmem/medium/internal/line"},
 	{"kernel/process", "pmem/medium", "pmem/crash/state", "lab/debian", "lab/image", "lab/wire"},
 	{"kernel/", "pmem", "pmem/crash", "lab/guest", "lab/vm"},
-	{"exposure", "rules", "pmem/fsck", "pmem/inspect", "pmem/model", "pmem/crash/", "lab/feature"},
+	{"exposure", "watch", "rules", "pmem/fsck", "pmem/inspect", "pmem/model", "pmem/crash/", "lab/feature"},
 	{"audit/manifest", "pmem/workload", "lab"},
 	{"audit", "probe"},
 	{"internal/term"},
