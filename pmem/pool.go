@@ -185,6 +185,9 @@ func Open(name string, o Options) (*Pool, error) {
 // OpenOn opens the pool on a medium. The pool closes the medium.
 func OpenOn(m *medium.Medium, o Options) (*Pool, error) {
 	s, other, err := readSuperblocks(m)
+	if err == nil {
+		err = s.writable()
+	}
 	if err != nil {
 		return nil, err
 	}
