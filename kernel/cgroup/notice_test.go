@@ -9,11 +9,14 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/safevma/safevma/lab"
 )
 
 // limited makes an own group with little memory.
 func limited(t *testing.T, name string) *Group {
 	t.Helper()
+	lab.MemoryController(t)
 	g, err := NewMemory(fmt.Sprintf("safevma-cgroup-%s-%d", name, os.Getpid()), 16<<20)
 	if errors.Is(err, ErrNoController) || errors.Is(err, os.ErrPermission) || errors.Is(err, os.ErrNotExist) {
 		t.Skip(err)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/safevma/safevma/kernel/cgroup"
+	"github.com/safevma/safevma/lab"
 )
 
 // thrashing starts a process that, told to by a line, reads a file larger than the memory
@@ -19,6 +20,7 @@ import (
 // which is returned. In version 2 that is the same.
 func thrashing(t *testing.T) (*cgroup.Group, io.Writer) {
 	t.Helper()
+	lab.MemoryController(t)
 	name := fmt.Sprintf("safevma-psi-test-%d", os.Getpid())
 	limits, err := cgroup.NewMemory(name, 16<<20)
 	if err != nil {
