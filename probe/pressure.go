@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -14,10 +15,16 @@ import (
 func init() { stages["thrash"] = thrashStage }
 
 // thrashStage touches the pages of a file that does not fit into the limit of its group, over
-// and over, for so many milliseconds: it waits for pages that were there before.
+// and over: it waits for pages that were there before. It does so until the pressure of the
+// group has grown by so many microseconds, or for three seconds.
 func thrashStage(t *trial, args []string) []Answer {
-	ms, _ := strconv.Atoi(args[1])
-	f, err := os.Open(args[0])
+	file, pressure := args[0], args[1]
+	wanted, _ := time.ParseDuration(args[2] + "us")
+	before, err := psi.Read(pressure)
+	if err != nil {
+		return []Answer{answer(err)}
+	}
+	f, err := os.Open(file)
 	if err != nil {
 		return []Answer{answer(err)}
 	}
@@ -27,14 +34,21 @@ func thrashStage(t *trial, args []string) []Answer {
 	}
 	b := t.mapped(int(st.Size())/pageSize, sys.ProtRead, shared, f)
 	t.must("MADV_RANDOM", sys.Madvise(b, sys.MadvRandom))
-	for end := time.Now().Add(time.Duration(ms) * time.Millisecond); ; {
-		for at := 0; at < len(b); at += pageSize {
-			sink = b[at]
-			if time.Now().After(end) {
-				return []Answer{OK}
-			}
+	// In no order, so that the kernel finds pages come back that it has just taken away.
+	random := rand.New(rand.NewPCG(1, 2))
+	for end := time.Now().Add(3 * time.Second); time.Now().Before(end); {
+		for range 512 {
+			sink = b[random.IntN(len(b))]
+		}
+		now, err := psi.Read(pressure)
+		if err != nil {
+			return []Answer{answer(err)}
+		}
+		if now.Some.Total-before.Some.Total >= wanted {
+			break
 		}
 	}
+	return []Answer{OK}
 }
 
 // pressed says how a trigger behaved.
@@ -48,31 +62,35 @@ func psiProbes() []Probe {
 	const (
 		limit     = 48 << 20
 		window    = 2 * time.Second // what needs no privilege
-		threshold = 100 * time.Millisecond
+		threshold = 5 * time.Millisecond
+		// What pressure is made, in microseconds of stall.
+		much, little = 12000, 100
 	)
 	needs := Needs{Cgroup: limit, Folder: true, Limit: 40 * time.Second, Privilege: "the right to make cgroups"}
-	file := func(t *trial) string {
+	counted := func(t *trial) {
 		if t.request.Unified == "" {
 			t.stop(Missing, "no cgroup of version 2, of which the kernel counts the pressure")
 		}
 		if _, err := psi.Read(t.pressureFile()); err != nil {
 			t.stop(kind(err), "%v", err)
 		}
-		f := t.file("file", limit*3/2/pageSize)
+	}
+	file := func(t *trial) string {
+		f := t.file("file", limit*2/pageSize)
 		t.must("fsync", f.Sync())
 		f.Close()
 		return filepath.Join(t.dir, "file")
 	}
 	// watch sets a trigger, makes pressure for a time, and waits for one window more.
-	watch := func(t *trial, file string) func(ms int) pressed {
-		return func(ms int) pressed {
+	watch := func(t *trial, file string) func(us int) pressed {
+		return func(us int) pressed {
 			before, err := psi.Read(t.pressureFile())
 			t.must("the pressure", err)
 			trigger, err := psi.NewTrigger(t.pressureFile(), "some", threshold, window)
 			t.must("a trigger", err)
 			defer trigger.Close()
-			if ms > 0 {
-				_, err = t.stage("thrash", syscall.SysProcAttr{}, nil, file, strconv.Itoa(ms))
+			if us > 0 {
+				_, err = t.stage("thrash", syscall.SysProcAttr{}, nil, file, t.pressureFile(), strconv.Itoa(us))
 				t.must("pressure", err)
 			}
 			fired, err := trigger.Wait(window + time.Second)
@@ -98,35 +116,37 @@ func psiProbes() []Probe {
 	return []Probe{{
 		ID: "psi-fires", Subject: Residency, Since: "5.2", Source: "Documentation/accounting/psi.rst", Needs: needs, Requirement: "SV-OOM-01",
 		Claim:      "a trigger of memory pressure fires where tasks stall for longer than its threshold",
-		Experiment: "a trigger at 100 ms in 2 s on an own group; a process in it that waits for pages, for 700 ms", Control: "no such process",
+		Experiment: "a trigger at 5 ms in 2 s on an own group; a process in it that waits for pages, for 12 ms at least", Control: "no such process",
 		Oracle: "fired, with pressure: confirmed; silent, with pressure: refuted", Cleanup: "the groups and the file are removed",
 		run: func(t *trial) {
-			f := file(t)
+			counted(t)
 			// First the control: pressure that has been leaves traces, see psi-false.
-			quiet := watch(t, f)(0)
-			compare(t, experiment[int]{try: "a trigger", do: func(ms int) Answer {
-				if ms == 0 {
+			quiet := watch(t, "")(0)
+			f := file(t)
+			compare(t, experiment[int]{try: "a trigger", do: func(us int) Answer {
+				if us == 0 {
 					return say(t, quiet)
 				}
-				return say(t, watch(t, f)(ms))
+				return say(t, watch(t, f)(us))
 			},
-				on: "a group with pressure", subject: 700, confirms: []Answer{"fired, with pressure"}, refutes: []Answer{"silent, with pressure"},
+				on: "a group with pressure", subject: much, confirms: []Answer{"fired, with pressure"}, refutes: []Answer{"silent, with pressure"},
 				controls: []control[int]{{"a group without", 0, "silent, without pressure"}}})
 		},
 	}, {
 		ID: "psi-false", Row: "PSI-UNPRIV", Subject: Residency, Since: "6.5", Source: "Documentation/accounting/psi.rst; oven-sh/bun#42784", Needs: needs, Requirement: "SV-OOM-01",
 		Claim:      "a trigger does not fire for pressure that was there before it was set",
-		Experiment: "700 ms of pressure in an own group; then a trigger at 100 ms in 2 s, and 20 ms of pressure", Control: "700 ms of pressure after it was set",
+		Experiment: "12 ms of stall in an own group; then a trigger at 5 ms in 2 s, and a tenth of a millisecond more", Control: "12 ms of stall after it was set",
 		Oracle: "silent, without pressure: confirmed; fired, without pressure: refuted", Cleanup: "the groups and the file are removed",
 		Remedy: "Compare total= before and after an event; drop the first event that growth does not explain.",
 		run: func(t *trial) {
+			counted(t)
 			f := file(t)
-			_, err := t.stage("thrash", syscall.SysProcAttr{}, nil, f, "700")
+			_, err := t.stage("thrash", syscall.SysProcAttr{}, nil, f, t.pressureFile(), strconv.Itoa(much))
 			t.must("pressure", err)
 			time.Sleep(window + window/4)
-			compare(t, experiment[int]{try: "a trigger", do: func(ms int) Answer { return say(t, watch(t, f)(ms)) },
-				on: "a group that had pressure before", subject: 20, confirms: []Answer{"silent, without pressure"}, refutes: []Answer{"fired, without pressure"},
-				controls: []control[int]{{"a group that has it now", 700, "fired, with pressure"}}})
+			compare(t, experiment[int]{try: "a trigger", do: func(us int) Answer { return say(t, watch(t, f)(us)) },
+				on: "a group that had pressure before", subject: little, confirms: []Answer{"silent, without pressure"}, refutes: []Answer{"fired, without pressure"},
+				controls: []control[int]{{"a group that has it now", much, "fired, with pressure"}}})
 		},
 	}}
 }
