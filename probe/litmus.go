@@ -14,6 +14,7 @@ type litmus struct {
 	name          string
 	first, second func(x, y []byte) uint64
 	reordered     func(first, second uint64) bool
+	atMost        time.Duration
 }
 
 var messagePassing = litmus{
@@ -24,6 +25,7 @@ var messagePassing = litmus{
 		return b<<1 | a
 	},
 	reordered: func(_, second uint64) bool { return second == 2 }, // the second store was seen, the first one was not
+	atMost:    time.Second,
 }
 
 var storeBuffering = litmus{
@@ -31,6 +33,7 @@ var storeBuffering = litmus{
 	first:     func(x, y []byte) uint64 { return sys.StoreThenLoad(x, y) },
 	second:    func(x, y []byte) uint64 { return sys.StoreThenLoad(y, x) },
 	reordered: func(first, second uint64) bool { return first == 0 && second == 0 },
+	atMost:    5 * time.Second, // as a rule, it takes a few milliseconds
 }
 
 const (
@@ -38,40 +41,44 @@ const (
 	apart  = 256 // bytes between words, so that each has a cache line
 )
 
-// litmus runs a test for two seconds, or until something is out of order.
+// litmus runs a test for a time, or until something is out of order.
 func (t *trial) litmus(l litmus) Answer {
 	area := t.anon(rounds * 2 * apart / pageSize)
 	cell := func(i int) (x, y []byte) { return area[2*i*apart:], area[(2*i+1)*apart:] }
 	var results [2][rounds]uint64
-	var turn, arrived [2]atomic.Uint64 // what each thread is to do, and has done
+	var turn, ready, arrived atomic.Uint64 // what the other thread is to do, begins, and has done
 	var stop atomic.Bool
-	run := func(who int, do func(x, y []byte) uint64) {
+	go func() {
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		for n := uint64(1); ; n++ {
-			for turn[who].Load() < n {
+			for turn.Load() < n {
 				if stop.Load() {
 					return
 				}
 			}
+			ready.Store(n)
 			for i := range rounds {
 				x, y := cell(i)
-				results[who][i] = do(x, y)
+				results[1][i] = l.second(x, y)
 			}
-			arrived[who].Store(n)
+			arrived.Store(n)
 		}
-	}
-	go run(1, l.second)
+	}()
 	tests, reordered := 0, 0
 	start := time.Now()
-	for n := uint64(1); reordered == 0 && time.Since(start) < 2*time.Second; n++ {
+	for n := uint64(1); reordered == 0 && time.Since(start) < l.atMost; n++ {
 		clear(area)
-		turn[1].Store(n)
+		turn.Store(n)
+		// The other thread is slower, since the words are in this one's cache: it gets a head
+		// start, so that somewhere on the way the two are in the same cell.
+		for ready.Load() < n {
+		}
 		for i := range rounds {
 			x, y := cell(i)
 			results[0][i] = l.first(x, y)
 		}
-		for arrived[1].Load() < n {
+		for arrived.Load() < n {
 			runtime.Gosched()
 		}
 		for i := range rounds {

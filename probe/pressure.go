@@ -16,7 +16,7 @@ func init() { stages["thrash"] = thrashStage }
 
 // thrashStage touches the pages of a file that does not fit into the limit of its group, over
 // and over: it waits for pages that were there before. It does so until the pressure of the
-// group has grown by so many microseconds, or for three seconds.
+// group has grown by so many microseconds, or for eight seconds.
 func thrashStage(t *trial, args []string) []Answer {
 	file, pressure := args[0], args[1]
 	wanted, _ := time.ParseDuration(args[2] + "us")
@@ -36,7 +36,7 @@ func thrashStage(t *trial, args []string) []Answer {
 	t.must("MADV_RANDOM", sys.Madvise(b, sys.MadvRandom))
 	// In no order, so that the kernel finds pages come back that it has just taken away.
 	random := rand.New(rand.NewPCG(1, 2))
-	for end := time.Now().Add(3 * time.Second); time.Now().Before(end); {
+	for end := time.Now().Add(8 * time.Second); time.Now().Before(end); {
 		for range 512 {
 			sink = b[random.IntN(len(b))]
 		}
@@ -64,7 +64,7 @@ func psiProbes() []Probe {
 		window    = 2 * time.Second // what needs no privilege
 		threshold = 5 * time.Millisecond
 		// What pressure is made, in microseconds of stall.
-		much, little = 12000, 100
+		much, little = 40000, 100
 	)
 	needs := Needs{Cgroup: limit, Folder: true, Limit: 40 * time.Second, Privilege: "the right to make cgroups"}
 	counted := func(t *trial) {
@@ -116,7 +116,7 @@ func psiProbes() []Probe {
 	return []Probe{{
 		ID: "psi-fires", Subject: Residency, Since: "5.2", Source: "Documentation/accounting/psi.rst", Needs: needs, Requirement: "SV-OOM-01",
 		Claim:      "a trigger of memory pressure fires where tasks stall for longer than its threshold",
-		Experiment: "a trigger at 5 ms in 2 s on an own group; a process in it that waits for pages, for 12 ms at least", Control: "no such process",
+		Experiment: "a trigger at 5 ms in 2 s on an own group; a process in it that waits for pages, for 40 ms at least", Control: "no such process",
 		Oracle: "fired, with pressure: confirmed; silent, with pressure: refuted", Cleanup: "the groups and the file are removed",
 		run: func(t *trial) {
 			counted(t)
@@ -135,7 +135,7 @@ func psiProbes() []Probe {
 	}, {
 		ID: "psi-false", Row: "PSI-UNPRIV", Subject: Residency, Since: "6.5", Source: "Documentation/accounting/psi.rst; oven-sh/bun#42784", Needs: needs, Requirement: "SV-OOM-01",
 		Claim:      "a trigger does not fire for pressure that was there before it was set",
-		Experiment: "12 ms of stall in an own group; then a trigger at 5 ms in 2 s, and a tenth of a millisecond more", Control: "12 ms of stall after it was set",
+		Experiment: "40 ms of stall in an own group; then a trigger at 5 ms in 2 s, and a tenth of a millisecond more", Control: "40 ms of stall after it was set",
 		Oracle: "silent, without pressure: confirmed; fired, without pressure: refuted", Cleanup: "the groups and the file are removed",
 		Remedy: "Compare total= before and after an event; drop the first event that growth does not explain.",
 		run: func(t *trial) {
