@@ -70,7 +70,7 @@ type Pool struct {
 	tail    position // live records are those behind tail, up to head
 	head    position
 	durable uint64 // the highest sequence known durable
-	dirty   []medium.Extent
+	dirty   dirty
 	failed  error
 	parts   []part
 	pieces  [][]byte
@@ -185,6 +185,9 @@ func Open(name string, o Options) (*Pool, error) {
 // OpenOn opens the pool on a medium. The pool closes the medium.
 func OpenOn(m *medium.Medium, o Options) (*Pool, error) {
 	s, other, err := readSuperblocks(m)
+	if err == nil {
+		err = s.writable()
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,8 @@ import (
 //
 // Nobody may write the pool meanwhile. A Reader may be used by one goroutine at a time. It holds up
 // to four times as many bytes as the live part of the log has.
+//
+// It also reads pools with features that a writer must know and this version does not.
 type Reader struct {
 	geometry
 	m       *medium.Medium
@@ -129,8 +131,11 @@ type Superblock struct {
 	Log        int64 // length, and that of an extent of it, in bytes
 	LogExtent  int64
 	Span       int64
-	Reserved   bool  // bytes that are reserved are not 0
-	Err        error // why it is not valid
+	Reserved   bool // bytes that are reserved are not 0
+	// Features that this version does not know: those that a writer must know, with one of which the
+	// pool can be read, and not opened to be written; and those that nobody must know, which are kept.
+	Writers, Compatible uint64
+	Err                 error // why it is not valid
 }
 
 // ReadSuperblocks reads both copies of a medium's superblock, whatever they hold.
@@ -150,7 +155,8 @@ func ReadSuperblocks(m *medium.Medium) (both [2]Superblock) {
 			continue
 		}
 		both[i] = Superblock{Off: off, ID: hex.EncodeToString(s.id[:]), Counter: s.counter, Generation: s.generation, Sequence: s.sequence,
-			Size: s.size, Log: s.log, LogExtent: s.extent, Span: s.span, Reserved: !isZero(b[152:superSize-4]) || le.Uint32(b[12:]) != superSize}
+			Size: s.size, Log: s.log, LogExtent: s.extent, Span: s.span, Reserved: !isZero(s.reserved[:]) || le.Uint32(b[12:]) != superSize,
+			Writers: s.writers, Compatible: s.compatible}
 	}
 	return both
 }

@@ -34,7 +34,13 @@ type superblock struct {
 	id                            [16]byte
 	counter, generation, sequence uint64
 	size, log, extent, span       int64
+
+	writers    uint64 // features that a writer must know: a pool that has one is not opened to be written
+	compatible uint64 // features that nobody must know. They are kept, and so is what is reserved
+	reserved   [superSize - 4 - superReserved]byte
 }
+
+const superReserved = 152
 
 func (s *superblock) encode() []byte {
 	b := make([]byte, superSize)
@@ -47,6 +53,9 @@ func (s *superblock) encode() []byte {
 		uint64(g.heap), uint64(s.span), rootsOffset, typesOffset} {
 		le.PutUint64(b[56+8*i:], v)
 	}
+	le.PutUint64(b[24:], s.writers)
+	le.PutUint64(b[32:], s.compatible)
+	copy(b[superReserved:], s.reserved[:])
 	le.PutUint32(b[superSize-4:], checksum(b[:superSize-4]))
 	return b
 }
@@ -60,13 +69,14 @@ func decodeSuperblock(off int64, b []byte) (*superblock, error) {
 	if v := le.Uint32(b[8:]); v != FormatVersion {
 		return nil, fmt.Errorf("superblock at offset %d: %w: version %d, and this is version %d", off, ErrFormat, v, FormatVersion)
 	}
-	if must := le.Uint64(b[16:]) | le.Uint64(b[24:]); must != 0 {
+	if must := le.Uint64(b[16:]); must != 0 {
 		return nil, fmt.Errorf("superblock at offset %d: %w: features %#x", off, ErrFormat, must)
 	}
 	at := func(i int) uint64 { return le.Uint64(b[i:]) }
 	s := &superblock{counter: at(56), generation: at(64), sequence: at(72),
-		size: int64(at(80)), log: int64(at(96)), extent: int64(at(104)), span: int64(at(120))}
+		size: int64(at(80)), log: int64(at(96)), extent: int64(at(104)), span: int64(at(120)), writers: at(24), compatible: at(32)}
 	copy(s.id[:], b[40:])
+	copy(s.reserved[:], b[superReserved:])
 	if err := s.validate(at(88), at(112), at(128), at(136), at(144)); err != nil {
 		return nil, fmt.Errorf("superblock at offset %d: %w", off, err)
 	}
@@ -106,12 +116,14 @@ func validateSizes(size, log, extent, span int64) error {
 func leastSize(log, span int64) int64 { return roundUp(logOffset+log, span) + 2*span }
 
 // readSuperblocks takes the valid one with the highest counter (R4), and returns where the other
-// one is. A place that can't be read is like one that is not valid, as long as the other is.
+// one is. A place that can't be read is like one that is not valid, as long as the other is. What
+// either says that a writer must know counts.
 func readSuperblocks(m *medium.Medium) (best *superblock, other int64, err error) {
 	if m.Size() < superB+superSize {
 		return nil, 0, fmt.Errorf("%w: the file has %d bytes", ErrNoPool, m.Size())
 	}
 	var unread error
+	var writers uint64
 	for _, off := range []int64{superA, superB} {
 		b := make([]byte, superSize)
 		if err := m.Read(off, b); err != nil {
@@ -121,6 +133,9 @@ func readSuperblocks(m *medium.Medium) (best *superblock, other int64, err error
 		s, err := decodeSuperblock(off, b)
 		if err != nil {
 			return nil, 0, err
+		}
+		if s != nil {
+			writers |= s.writers
 		}
 		if s != nil && (best == nil || s.counter > best.counter) {
 			best, other = s, superA+superB-off
@@ -134,7 +149,16 @@ func readSuperblocks(m *medium.Medium) (best *superblock, other int64, err error
 	case m.Size() < best.size:
 		return nil, 0, fmt.Errorf("%w: the file has %d bytes, and the pool %d: it was cut off", ErrDamage, m.Size(), best.size)
 	}
+	best.writers = writers
 	return best, other, nil
+}
+
+// writable says why a pool can be read, and not written.
+func (s *superblock) writable() error {
+	if s.writers == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: it can be read, and not opened to be written: features %#x", ErrFormat, s.writers)
 }
 
 // begin writes both superblocks, the older one first, with an empty log and a new generation.

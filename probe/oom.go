@@ -115,7 +115,7 @@ func cgroupProbes() []Probe {
 	}, {
 		ID: "oom-choice", Subject: Residency, Source: "proc_pid_oom_score_adj(5)", Needs: needs, Requirement: "SV-OOM-01",
 		Claim:      "of two processes the kernel kills the one with the higher oom_score_adj, though the other one is bigger and asked for the memory",
-		Experiment: "a process with 32 MiB and oom_score_adj 1000; one with 0 that fills 80 MiB, in a group with 128 MiB", Control: "the values the other way round",
+		Experiment: "a process with 32 MiB and oom_score_adj 1000; one with 0 that fills 85 MiB, in a group with 128 MiB", Control: "the values the other way round",
 		Oracle: "the small one: confirmed; the big one: refuted", Cleanup: "the group is removed",
 		run: func(t *trial) {
 			type pair struct{ small, big int }
@@ -124,7 +124,7 @@ func cgroupProbes() []Probe {
 				if !small.take(32) || !big.take(40) {
 					return "killed too early"
 				}
-				big.take(60)
+				big.take(45)
 				killedBig := big.end()
 				killedSmall := small.end()
 				switch {

@@ -62,9 +62,9 @@ func psiProbes() []Probe {
 	const (
 		limit     = 48 << 20
 		window    = 2 * time.Second // what needs no privilege
-		threshold = 5 * time.Millisecond
+		threshold = 15 * time.Millisecond
 		// What pressure is made, in microseconds of stall.
-		much, little = 40000, 100
+		much, little = 60000, 100
 	)
 	needs := Needs{Cgroup: limit, Folder: true, Limit: 40 * time.Second, Privilege: "the right to make cgroups"}
 	counted := func(t *trial) {
@@ -116,7 +116,7 @@ func psiProbes() []Probe {
 	return []Probe{{
 		ID: "psi-fires", Subject: Residency, Since: "5.2", Source: "Documentation/accounting/psi.rst", Needs: needs, Requirement: "SV-OOM-01",
 		Claim:      "a trigger of memory pressure fires where tasks stall for longer than its threshold",
-		Experiment: "a trigger at 5 ms in 2 s on an own group; a process in it that waits for pages, for 40 ms at least", Control: "no such process",
+		Experiment: "a trigger at 15 ms in 2 s on an own group; a process in it that waits for pages, for 60 ms at least", Control: "no such process",
 		Oracle: "fired, with pressure: confirmed; silent, with pressure: refuted", Cleanup: "the groups and the file are removed",
 		run: func(t *trial) {
 			counted(t)
@@ -135,7 +135,7 @@ func psiProbes() []Probe {
 	}, {
 		ID: "psi-false", Row: "PSI-UNPRIV", Subject: Residency, Since: "6.5", Source: "Documentation/accounting/psi.rst; oven-sh/bun#42784", Needs: needs, Requirement: "SV-OOM-01",
 		Claim:      "a trigger does not fire for pressure that was there before it was set",
-		Experiment: "40 ms of stall in an own group; then a trigger at 5 ms in 2 s, and a tenth of a millisecond more", Control: "40 ms of stall after it was set",
+		Experiment: "60 ms of stall in an own group; then a trigger at 15 ms in 2 s, and a tenth of a millisecond more", Control: "60 ms of stall after it was set",
 		Oracle: "silent, without pressure: confirmed; fired, without pressure: refuted", Cleanup: "the groups and the file are removed",
 		Remedy: "Compare total= before and after an event; drop the first event that growth does not explain.",
 		run: func(t *trial) {

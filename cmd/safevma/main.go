@@ -121,6 +121,6 @@ SIGTERM. Findings win over not measurable. Colours follow NO_COLOR.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newAudit(), newVMA(), newMemfd(), newBaseline(), newHost(), newRules(), newGuarantees(), newVersion(), newMan(), newPolicy(), newPool(), newProbe())
+	root.AddCommand(newAudit(), newVMA(), newMemfd(), newBaseline(), newHost(), newRules(), newGuarantees(), newVersion(), newMan(), newPolicy(), newPool(), newSlab(), newExposure(), newProbe())
 	return root
 }

@@ -15,16 +15,10 @@ const (
 	MadvFree          = unix.MADV_FREE
 	MadvCold          = unix.MADV_COLD
 	MadvPageout       = unix.MADV_PAGEOUT
-	MadvDodump        = unix.MADV_DODUMP
-	MadvDofork        = unix.MADV_DOFORK
-	MadvWipeonfork    = unix.MADV_WIPEONFORK
 	MadvRemove        = unix.MADV_REMOVE
 	MadvPopulateRead  = unix.MADV_POPULATE_READ
 	MadvPopulateWrite = unix.MADV_POPULATE_WRITE
-	MadvGuardInstall  = 102 // MADV_GUARD_INSTALL (Linux 6.13, include/uapi/asm-generic/mman-common.h)
-	MadvGuardRemove   = 103 // MADV_GUARD_REMOVE
-
-	MlockOnFault = 1 // MLOCK_ONFAULT of mlock2(2)
+	MlockOnFault      = 1 // MLOCK_ONFAULT of mlock2(2)
 
 	MclCurrent = unix.MCL_CURRENT
 	MclFuture  = unix.MCL_FUTURE
@@ -43,9 +37,6 @@ func MmapHint(addr uint64, length, prot, flags, fd int, offset int64) ([]byte, e
 	}
 	return unsafe.Slice(*(**byte)(unsafe.Pointer(&at)), length), nil
 }
-
-// Munlock ends the lock of memory.
-func Munlock(b []byte) error { return memCall(unix.SYS_MUNLOCK, b, 0) }
 
 // Mlock2 locks memory with flags (mlock2(2)).
 func Mlock2(b []byte, flags int) error { return memCall(unix.SYS_MLOCK2, b, uintptr(flags)) }
@@ -67,17 +58,6 @@ func Mremap(b []byte, length, flags int, to uint64) ([]byte, error) {
 		return nil, errno
 	}
 	return unsafe.Slice(*(**byte)(unsafe.Pointer(&at)), length), nil
-}
-
-// Mincore says of each page whether it is in memory (mincore(2)).
-func Mincore(b []byte) ([]byte, error) {
-	pages := make([]byte, (len(b)+os.Getpagesize()-1)/os.Getpagesize())
-	_, _, errno := unix.Syscall(unix.SYS_MINCORE, uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)),
-		uintptr(unsafe.Pointer(unsafe.SliceData(pages))))
-	if errno != 0 {
-		return nil, errno
-	}
-	return pages, nil
 }
 
 // MapShadowStack maps a shadow stack (map_shadow_stack(2)).

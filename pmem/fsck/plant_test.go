@@ -215,6 +215,7 @@ var planted = []struct {
 	}, "superblock"},
 	{"both superblocks", func(v *victim) { v.flip(superA); v.flip(superB + 100) }, "superblock superblock"},
 	{"reserved bytes of a superblock", func(v *victim) { v.entry(superB, superSize, 0, func(b []byte) { b[160] = 1 }) }, "reserved"},
+	{"a feature that a writer must know", func(v *victim) { v.entry(superA, superSize, 0, func(b []byte) { b[24] = 1 }) }, "reserved"},
 
 	{"tail", func(v *victim) { v.flip(superA + tailOffset + 8) }, "tail"},
 	{"reserved bytes of a tail", func(v *victim) { v.entry(superA+tailOffset, tailSize, 0, func(b []byte) { b[24] = 1 }) }, "reserved"},

@@ -20,6 +20,8 @@ func (c *checker) superblocks(both [2]pmem.Superblock, none bool) {
 		switch {
 		case s.Err == nil && s.Reserved:
 			c.say(Warning, Reserved, at(s.Off), "reserved bytes of a superblock are not 0")
+		case s.Err == nil && s.Writers != 0:
+			c.say(Warning, Reserved, at(s.Off), "features %#x: this version can read the pool, and not open it to be written", s.Writers)
 		case fault:
 			c.say(severity, Unreadable, at(s.Off), "%v", s.Err)
 		case errors.As(s.Err, &damage):
@@ -33,6 +35,7 @@ func (c *checker) superblocks(both [2]pmem.Superblock, none bool) {
 	}
 	same := b
 	same.Off, same.Counter, same.Generation, same.Sequence, same.Reserved = a.Off, a.Counter, a.Generation, a.Sequence, a.Reserved
+	same.Writers, same.Compatible = a.Writers, a.Compatible
 	older, newer := a, b
 	if a.Counter > b.Counter {
 		older, newer = b, a

@@ -8,11 +8,11 @@ import (
 	"github.com/safevma/safevma/pmem/crash"
 )
 
-var small = bounds{log: 1024, extent: 256, spans: 3}
+var small = bounds{log: 1024, extent: 256, span: 4096, spans: 3}
 
 // All returns the workloads.
 func All() []Workload {
-	return []Workload{created(), sets(), allocs(), replaced(), chains(), directs(), full(), reopened(), concurrent()}
+	return []Workload{created(), sets(), allocs(), replaced(), reclassed(), chains(), directs(), runs(), full(), reopened(), concurrent()}
 }
 
 // sets changes a word until the log has gone round twice.
@@ -54,24 +54,50 @@ func replaced() Workload {
 	}
 }
 
+// reclassed gives a span slots of another size, and back.
+func reclassed() Workload {
+	return Workload{
+		Name: "reclass", About: "objects of 100 and 300 bytes, made and freed in turn in the one span that is left, which gets slots of their size",
+		Crash: pools(small, nil, func(o *ops) error {
+			return do(o, step{"alloc 100", put(0, zeros(100, 1))}, step{"free", empty(0)}, step{"alloc 300", put(0, zeros(300, 2))},
+				step{"free", empty(0)}, step{"alloc 100", put(0, zeros(100, 3))})
+		}),
+		Config: crash.Config{Models: append(cpu[:1:1], disk...), Recoveries: 1 << 20},
+	}
+}
+
 // chains has records of three parts and more.
 func chains() Workload {
 	return Workload{
 		Name: "chain", About: "records of three and four parts, each as long as an extent of the log of 128 bytes, most of their words zero",
-		Crash: pools(bounds{log: 1024, extent: 128, spans: 3}, put(0, zeros(300, 1)), func(o *ops) error {
+		Crash: pools(bounds{log: 1024, extent: 128, span: 4096, spans: 3}, put(0, zeros(300, 1)), func(o *ops) error {
 			return do(o, step{"set 300 bytes", change(0, 0, zeros(300, 2))}, step{"again", change(0, 0, zeros(300, 3))})
 		}),
 		Config: crash.Config{Models: append(cpu[:1:1], disk...), Recoveries: 1 << 22},
 	}
 }
 
-// directs makes big objects where freed ones were.
+// directs makes objects past the log where freed ones were that travelled in it.
 func directs() Workload {
 	return Workload{
-		Name: "direct", About: "objects of 1100 and 5000 bytes, written before their records, where freed ones were",
-		Crash: pools(bounds{log: 2048, extent: 512, spans: 5}, nil, func(o *ops) error {
-			return do(o, step{"slot", put(0, zeros(900, 1))}, step{"free", empty(0)}, step{"run", put(0, zeros(5000, 2))},
-				step{"free run", empty(0)}, step{"another run", put(1, zeros(5000, 3))})
+		Name: "direct", About: "objects of 1000 bytes, which travel in the log, and of 1100, written before their records, in turn in one slot",
+		Crash: pools(bounds{log: 4096, extent: 2048, span: 8192, spans: 3}, func(p *pmem.Pool) error {
+			return errors.Join(put(0, zeros(1000, 9))(p), empty(0)(p)) // in a span that has its class
+		}, func(o *ops) error {
+			return do(o, step{"in the log", put(0, zeros(1000, 1))}, step{"free", empty(0)}, step{"past it", put(0, zeros(1100, 2))},
+				step{"free", empty(0)}, step{"in the log", put(0, zeros(1000, 3))})
+		}),
+		Config: crash.Config{Models: append(cpu[:1:1], disk...), Recoveries: 1 << 20},
+	}
+}
+
+// runs makes big objects where freed ones were that changed.
+func runs() Workload {
+	return Workload{
+		Name: "run", About: "objects of 5000 bytes, written before their records, in two spans each, where one was that was changed and freed",
+		Crash: pools(bounds{log: 2048, extent: 512, span: 4096, spans: 4}, nil, func(o *ops) error {
+			return do(o, step{"run", put(0, zeros(5000, 2))}, step{"set", change(0, 3000, word(4))}, step{"free run", empty(0)},
+				step{"another run", put(1, zeros(5000, 3))})
 		}),
 		Config: crash.Config{Models: append(cpu[:1:1], disk...), Recoveries: 1 << 20},
 	}

@@ -35,18 +35,15 @@ type desk struct {
 // bounds are those of the pools: as small as they get.
 type bounds struct {
 	log, extent int64
-	spans       int64 // of the heap, without the one that has the table
+	span, spans int64 // length, and number of those of the heap, without the one that has the table
 }
 
-const (
-	spanSize  = 4096
-	heapStart = 32768 // with a log of up to 4096 bytes
-)
+const heapStart = 32768 // with a log of up to 4096 bytes
 
-func (b bounds) size() int64 { return heapStart + (1+b.spans)*spanSize }
+func (b bounds) size() int64 { return heapStart + (1+b.spans)*b.span }
 
 func (b bounds) options(e *crash.Env) pmem.Options {
-	return pmem.Options{LogSize: b.log, LogExtent: b.extent, SpanSize: spanSize, Rand: e.Rand.Uint64}
+	return pmem.Options{LogSize: b.log, LogExtent: b.extent, SpanSize: b.span, Rand: e.Rand.Uint64}
 }
 
 // pools explores what run does with a pool that has an empty desk. Setup may do something before,

@@ -9,7 +9,7 @@ import (
 )
 
 // shallow are those whose crashes in recovery take more than some seconds: they are for the night.
-var shallow = []string{"set", "alloc", "direct", "concurrent"}
+var shallow = []string{"set", "alloc", "reclass", "direct", "run", "concurrent"}
 
 // A failure at any point of the workloads leaves a pool that is whole: what was acknowledged is
 // there, what was not is there or absent, and nothing has leaked.
