@@ -76,22 +76,27 @@ func notOvercommitted() Answer {
 }
 
 // counted does something, and says whether Committed_AS has gone up by commitSize meanwhile.
-// Others change it, too: where the difference is neither that nor nothing, it is done again.
+// Others change it, too: it is done until the same was seen twice in a row.
 func (t *trial) counted(do func()) Answer {
-	var last int64
-	for range 20 {
+	last := Answer("")
+	for range 12 {
 		before := t.meminfo("Committed_AS")
 		do()
-		last = t.meminfo("Committed_AS") - before
+		grown := t.meminfo("Committed_AS") - before
+		now := answerf("%d of %d bytes", grown, commitSize)
 		switch {
-		case last > commitSize*7/8 && last < commitSize*9/8:
-			return "counted"
-		case last > -commitSize/8 && last < commitSize/8:
-			return "not counted"
+		case grown > commitSize*7/8 && grown < commitSize*9/8:
+			now = "counted"
+		case grown > -commitSize/8 && grown < commitSize/8:
+			now = "not counted"
 		}
+		if now == last {
+			return now
+		}
+		last = now
 		time.Sleep(20 * time.Millisecond)
 	}
-	return answerf("%d of %d bytes", last, commitSize)
+	return "others change it all the while"
 }
 
 func (t *trial) meminfo(name string) int64 {

@@ -70,7 +70,7 @@ func (t *trial) race(r raced) Answer {
 		dropped <- n
 	}()
 	writes, accepted := 0, 0
-	for end := time.Now().Add(time.Second); time.Now().Before(end); writes++ {
+	for end := time.Now().Add(t.span(time.Second)); time.Now().Before(end); writes++ {
 		if _, err := sys.Pwrite(mem, []byte("Dirty!!!"), int64(sys.Addr(r.b))); err == nil {
 			accepted++
 		}

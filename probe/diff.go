@@ -93,7 +93,7 @@ func (r *LedgerRow) differs() bool {
 	var first string
 	for i := range r.Cells {
 		c := &r.Cells[i]
-		if c.Outcome == "" || c.Outcome == Unknown && c.Reason.Why != Missing {
+		if c.Outcome == "" || c.Outcome == Unknown && c.why() != Missing {
 			continue
 		}
 		said := c.String()
@@ -110,13 +110,21 @@ func (r *LedgerRow) differs() bool {
 	return false
 }
 
+// why may be missing in a file that somebody else wrote.
+func (c *LedgerCell) why() Why {
+	if c.Reason == nil {
+		return Failed
+	}
+	return c.Reason.Why
+}
+
 // String says it in a few words: "refuted: ok".
 func (c *LedgerCell) String() string {
 	switch {
 	case c.Outcome == "":
 		return "not run"
 	case c.Outcome == Unknown:
-		return fmt.Sprintf("unknown: %s", c.Reason.Why)
+		return fmt.Sprintf("unknown: %s", c.why())
 	case len(c.Got) == 0:
 		return string(c.Outcome)
 	}

@@ -67,7 +67,7 @@ func (t *trial) litmus(l litmus) Answer {
 	}()
 	tests, reordered := 0, 0
 	start := time.Now()
-	for n := uint64(1); reordered == 0 && time.Since(start) < l.atMost; n++ {
+	for n := uint64(1); reordered == 0 && time.Since(start) < t.span(l.atMost); n++ {
 		clear(area)
 		turn.Store(n)
 		// The other thread is slower, since the words are in this one's cache: it gets a head

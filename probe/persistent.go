@@ -195,7 +195,7 @@ func orderProbes() []Probe {
 					atMost = long
 				}
 				beside(func() { sys.StoreWord(b, 0); sys.StoreWord(b, ^uint64(0)) }, func(stop *atomic.Bool) {
-					for end := time.Now().Add(atMost); !stop.Load(); loads++ {
+					for end := time.Now().Add(t.span(atMost)); !stop.Load(); loads++ {
 						if v := sys.LoadWord(b); v != 0 && v != ^uint64(0) {
 							torn++
 						}

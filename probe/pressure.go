@@ -89,11 +89,11 @@ func psiProbes() []Probe {
 			trigger, err := psi.NewTrigger(t.pressureFile(), "some", threshold, window)
 			t.must("a trigger", err)
 			defer trigger.Close()
-			if us > 0 {
+			if us > 0 && t.request.Sabotage == "" {
 				_, err = t.stage("thrash", syscall.SysProcAttr{}, nil, file, t.pressureFile(), strconv.Itoa(us))
 				t.must("pressure", err)
 			}
-			fired, err := trigger.Wait(window + time.Second)
+			fired, err := trigger.Wait(t.span(window + time.Second))
 			t.must("waiting for the trigger", err)
 			after, err := psi.Read(t.pressureFile())
 			t.must("the pressure", err)
@@ -141,9 +141,11 @@ func psiProbes() []Probe {
 		run: func(t *trial) {
 			counted(t)
 			f := file(t)
-			_, err := t.stage("thrash", syscall.SysProcAttr{}, nil, f, t.pressureFile(), strconv.Itoa(much))
-			t.must("pressure", err)
-			time.Sleep(window + window/4)
+			if t.request.Sabotage == "" {
+				_, err := t.stage("thrash", syscall.SysProcAttr{}, nil, f, t.pressureFile(), strconv.Itoa(much))
+				t.must("pressure", err)
+			}
+			time.Sleep(t.span(window + window/4))
 			compare(t, experiment[int]{try: "a trigger", do: func(us int) Answer { return say(t, watch(t, f)(us)) },
 				on: "a group that had pressure before", subject: little, confirms: []Answer{"silent, without pressure"}, refutes: []Answer{"fired, without pressure"},
 				controls: []control[int]{{"a group that has it now", much, "fired, with pressure"}}})

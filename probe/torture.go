@@ -68,7 +68,7 @@ func (t *trial) tortured(slots, writers, readers int, long time.Duration, plant 
 	for r := range readers {
 		wait.Go(func() { o.read(uint64(r)) })
 	}
-	time.Sleep(long)
+	time.Sleep(t.span(long))
 	o.stop.Store(true)
 	wait.Wait()
 	sys.Munmap(area)
