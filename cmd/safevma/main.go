@@ -137,6 +137,7 @@ SIGTERM. Findings win over not measurable. Colours follow NO_COLOR.`,
 		newRules(),
 		newSlab(),
 		newVMA(),
+		newVerify(),
 		newVersion(),
 		newZones(),
 	)
