@@ -174,6 +174,15 @@ var catalogue = []Requirement{
 		Observed: "tried, not read",
 	},
 	{
+		ID:       "SV-XDM-05",
+		Text:     "a core dump leaves it out",
+		Top:      []string{"S"},
+		Domain:   5,
+		Goals:    []string{"SG02"},
+		Fault:    "access to another element's memory",
+		Observed: "VmFlags `dd` on all of it; ordinary memory of the same process lacks it",
+	},
+	{
 		ID:       "SV-KCT-01",
 		Text:     "the readers of last resort are known",
 		Top:      []string{"S", "T"},

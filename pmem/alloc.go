@@ -48,7 +48,7 @@ func (tx *Tx) allocSmall(r reservation, h header, data []byte) {
 func (tx *Tx) allocDirect(r reservation, h header, data []byte) {
 	image := make([]byte, spaceOf(int64(h.size)))
 	h.encode(image)
-	e := tx.edit(edit{off: r.off, kind: editDirect, header: h, at: tx.put(r.off, freeHeader), image: image})
+	e := tx.edit(edit{off: r.off, kind: editDirect, header: h, at: tx.put(r.off, freeHeader), large: &large{image: image}})
 	copy(tx.content(e), data)
 }
 
@@ -93,7 +93,7 @@ func (tx *Tx) freeEdited(e *edit, incarnation uint16, w *want) error {
 	if err := tx.freeRuns(at, e.header); err != nil {
 		return err
 	}
-	e.kind, e.blocks = editFree, nil
+	e.kind, e.large = editFree, nil
 	return nil
 }
 
@@ -110,8 +110,9 @@ func (tx *Tx) reservationOf(off int64) *reservation {
 func (tx *Tx) freeReserved(e *edit, r *reservation) error {
 	if e.kind == editDirect {
 		// Its first bytes are in the record, with CRCs that are not there yet.
-		copy(tx.record[e.at:], freed(e.off, e.header.incarnation))
-		e.image = nil
+		b := freed(e.off, e.header.incarnation)
+		copy(tx.record[e.at:], b[:])
+		e.large = nil
 	}
 	e.kind = editFree
 	at := place{s: r.s, slot: r.slot, off: r.off}
@@ -148,7 +149,8 @@ func (tx *Tx) freeRuns(at place, h header) error {
 		return nil
 	}
 	tx.freed = append(tx.freed, f)
-	tx.record = appendRun(tx.record, at.off, freed(at.off, h.incarnation))
+	b := freed(at.off, h.incarnation)
+	tx.record = appendRun(tx.record, at.off, b[:])
 	word, mask := tx.p.bitmapWord(at.s, at.slot)
 	tx.mask(runClear, word, mask)
 	return nil

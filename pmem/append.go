@@ -190,7 +190,7 @@ func (p *Pool) applyAll(all []*committer) error {
 			return err
 		}
 	}
-	p.applied.Store(p.head.sequence)
+	release(&p.applied, p.head.sequence)
 	return nil
 }
 
@@ -204,7 +204,7 @@ func (p *Pool) apply(body []byte) error {
 		if err := p.put(r); err != nil {
 			return err
 		}
-		p.dirty = append(p.dirty, medium.Extent{Off: r.off, Len: int64(len(r.data))})
+		p.dirty.add(medium.Extent{Off: r.off, Len: int64(len(r.data))})
 		body = rest
 	}
 	return nil

@@ -94,7 +94,8 @@ func (h *heap) prepare(s, next *span) error {
 	var all []medium.Extent
 	for slot := range next.slots {
 		off := h.p.spanOffset(s.index) + slot*next.slot
-		if err := h.p.stripes.past(off, freed(off, s.base)); err != nil {
+		b := freed(off, s.base)
+		if err := h.p.stripes.past(off, b[:]); err != nil {
 			return err
 		}
 		all = append(all, medium.Extent{Off: off, Len: freeHeader})

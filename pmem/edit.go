@@ -13,10 +13,14 @@ type edit struct {
 	stripe uint32
 	kind   editKind
 	header header
-	at     int              // in the record: of the bytes of the object, of an entry
-	crcs   int              // in the record: of the CRCs
+	at     int // in the record: of the bytes of the object, of an entry
+	crcs   int // in the record: of the CRCs
+	*large     // of objects that don't travel in the record
+}
+
+type large struct {
 	image  []byte           // of an object that is written past the log, from its header on
-	blocks map[int64][]byte // of a big object: those that change
+	blocks map[int64][]byte // of one that changes: the blocks that do
 }
 
 type editKind uint8
@@ -32,12 +36,10 @@ const (
 // mostLogged is how long an object may be that travels in the record, in bytes.
 const mostLogged = 1 << 10
 
-const indexFrom = 12
-
 // find returns what the transaction did with what is at an offset.
 func (tx *Tx) find(off int64) *edit {
-	if tx.index != nil {
-		if i, ok := tx.index[off]; ok {
+	if tx.index.used {
+		if i := tx.index.find(tx.edits, off); i >= 0 {
 			return &tx.edits[i]
 		}
 		return nil
@@ -54,17 +56,8 @@ func (tx *Tx) find(off int64) *edit {
 func (tx *Tx) edit(e edit) *edit {
 	e.stripe = tx.p.stripes.of(e.off)
 	tx.edits = append(tx.edits, e)
-	n := len(tx.edits)
-	switch {
-	case tx.index != nil:
-		tx.index[e.off] = n - 1
-	case n > indexFrom:
-		tx.index = make(map[int64]int, 2*n)
-		for i := range tx.edits {
-			tx.index[tx.edits[i].off] = i
-		}
-	}
-	return &tx.edits[n-1]
+	tx.index.add(tx.edits)
+	return &tx.edits[len(tx.edits)-1]
 }
 
 // sealSmall computes the CRCs of an object in the record.

@@ -48,7 +48,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // added. What it covers, and it, travel in records, which have a CRC32C as well: and that does not
 // see when bytes and their plain CRC, right behind them, are replaced by others and theirs
 // (docs/rfcs/0003).
-func checksum(p []byte) uint32 { return masked(crc32.Checksum(p, castagnoli)) }
+func checksum(p []byte) uint32 { return masked(crc32.Checksum(unescaped(p), castagnoli)) }
 
 func masked(crc uint32) uint32 { return bits.RotateLeft32(crc, 17) + 0xa282ead8 }
 
@@ -60,7 +60,7 @@ func entryChecksum(off int64, b []byte) uint32 {
 }
 
 // updateCRC goes on with a plain CRC32C, as records have it.
-func updateCRC(crc uint32, p []byte) uint32 { return crc32.Update(crc, castagnoli, p) }
+func updateCRC(crc uint32, p []byte) uint32 { return crc32.Update(crc, castagnoli, unescaped(p)) }
 
 var le = binary.LittleEndian
 

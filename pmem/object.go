@@ -74,10 +74,9 @@ func seal(off int64, image []byte, size int64) {
 }
 
 // freed returns the header of a free slot.
-func freed(off int64, incarnation uint16) []byte {
-	b := make([]byte, freeHeader)
+func freed(off int64, incarnation uint16) (b [freeHeader]byte) {
 	h := header{incarnation: incarnation}
-	h.encode(b)
+	h.encode(b[:])
 	le.PutUint32(b[objectHeader:], headCRC(off, b[:objectHeader]))
 	return b
 }

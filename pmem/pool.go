@@ -70,7 +70,7 @@ type Pool struct {
 	tail    position // live records are those behind tail, up to head
 	head    position
 	durable uint64 // the highest sequence known durable
-	dirty   []medium.Extent
+	dirty   dirty
 	failed  error
 	parts   []part
 	pieces  [][]byte

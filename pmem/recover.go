@@ -79,10 +79,10 @@ func (p *Pool) recover(other int64) error {
 			return err
 		}
 	}
-	if err := p.m.PersistAll(p.dirty); err != nil {
+	if err := p.m.PersistAll(p.dirty.all); err != nil {
 		return err
 	}
-	p.dirty = nil
+	p.dirty = dirty{}
 	return p.begin(other)
 }
 

@@ -46,7 +46,8 @@ func decodeTypeEntry(i int, b []byte) (e typeEntry, ok bool, err error) {
 // registry is the types of a pool. It only grows.
 type registry struct {
 	lock    *medium.Mutex // who teaches the pool a type
-	known   sync.Map      // from reflect.Type to typed
+	known   sync.Map      // from reflect.Type to *typed
+	last    atomic.Pointer[typed]
 	entries atomic.Pointer[[]typeEntry]
 }
 
@@ -82,10 +83,24 @@ func (r *registry) count() int {
 	return 0
 }
 
+// seen returns a type that was looked up before.
+func (r *registry) seen(t reflect.Type) *typed {
+	if k := r.last.Load(); k != nil && k.rtype == t {
+		return k
+	}
+	v, ok := r.known.Load(t)
+	if !ok {
+		return nil
+	}
+	k := v.(*typed)
+	r.last.Store(k)
+	return k
+}
+
 // find returns what the pool knows of a type.
 func (r *registry) find(t reflect.Type) (typed, error) {
-	if v, ok := r.known.Load(t); ok {
-		return v.(typed), nil
+	if k := r.seen(t); k != nil {
+		return *k, nil
 	}
 	l, err := layoutOf(t)
 	if err != nil {
@@ -120,9 +135,9 @@ func (r *registry) lookUp(l *layout) (typed, bool) {
 	hash := textHash(l.text())
 	for i, e := range *all {
 		if e.bad == nil && e.hash == hash && int64(e.size) == l.size {
-			k := typed{l.rtype, l, uint32(i + firstType)}
+			k := &typed{l.rtype, l, uint32(i + firstType)}
 			r.known.Store(l.rtype, k)
-			return k, true
+			return *k, true
 		}
 	}
 	return typed{}, false
@@ -131,8 +146,8 @@ func (r *registry) lookUp(l *layout) (typed, bool) {
 // learn is find, for a type that the pool gets to know where it does not yet. That is a
 // transaction of its own: the type stays known whatever becomes of the one that asks.
 func (r *registry) learn(p *Pool, t reflect.Type) (typed, error) {
-	if v, ok := r.known.Load(t); ok {
-		return v.(typed), nil
+	if k := r.seen(t); k != nil {
+		return *k, nil
 	}
 	l, err := layoutOf(t)
 	if err != nil {

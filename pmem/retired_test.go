@@ -75,7 +75,8 @@ func TestRetired(t *testing.T) {
 	if err := p.Checkpoint(ctx); err != nil {
 		t.Fatal(err)
 	}
-	copy(image[r.Offset():], freed(r.Offset(), lastIncarnation-1))
+	b := freed(r.Offset(), lastIncarnation-1)
+	copy(image[r.Offset():], b[:])
 	p = open(OpenOn)
 	last := slotOf(t, p, 40, 1)[0]
 	if last.Offset() != r.Offset() || last.incarnation() != lastIncarnation {

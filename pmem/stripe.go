@@ -70,7 +70,7 @@ func (s *stripes) unlock(i uint32, version uint64) {
 	if raceEnabled {
 		s.races[i].Unlock()
 	}
-	s.words[i].Store(version)
+	release(&s.words[i], version)
 }
 
 // beginRead holds a stripe while it is read. It is for programs built with -race only.

@@ -55,7 +55,7 @@ func (p *Pool) checkpoint() error {
 }
 
 func (p *Pool) moveTail() error {
-	if err := p.m.PersistAll(p.dirty); err != nil {
+	if err := p.m.PersistAll(p.dirty.all); err != nil {
 		return err
 	}
 	b := encodeTail(p.super.generation, p.head)
@@ -64,7 +64,7 @@ func (p *Pool) moveTail() error {
 			return err
 		}
 	}
-	p.dirty = p.dirty[:0]
+	p.dirty.clear()
 	p.tail = p.head
 	p.checkpointed.Store(p.tail.sequence)
 	return nil

@@ -1,6 +1,9 @@
 package pmem
 
-import "errors"
+import (
+	"errors"
+	"slices"
+)
 
 // Tx is a transaction: what [Pool.Update] and [Pool.View] give to their function, and valid until
 // that returns. It is used by one goroutine at a time, which may be another one than began it.
@@ -18,8 +21,8 @@ type Tx struct {
 	reads    []uint32 // stripes
 	reading  uint32   // with -race only: the stripe that it holds to read, and 1
 	edits    []edit
-	index    map[int64]int // of edits, by offset, where there are many
-	record   []byte        // room for a header, and the runs so far
+	index    editIndex
+	record   []byte // room for a header, and the runs so far
 	locks    []lock
 	reserved []reservation
 	freed    []freedObject
@@ -71,7 +74,7 @@ func (tx *Tx) clear() {
 	clear(tx.hooks)
 	tx.hooks = tx.hooks[:0]
 	tx.record = tx.record[:headerSize]
-	tx.index = nil
+	tx.index.used = false
 }
 
 // end gives a transaction back for others to use.
@@ -156,9 +159,8 @@ func (tx *Tx) view(off, n int64) ([]byte, error) { return tx.p.m.View(off, n) }
 func (tx *Tx) put(off, n int64) int {
 	tx.record = le.AppendUint64(tx.record, runHeader(runPut, off, n))
 	at := len(tx.record)
-	for left := n; left > 0; left -= word {
-		tx.record = append(tx.record, 0, 0, 0, 0, 0, 0, 0, 0)
-	}
+	tx.record = slices.Grow(tx.record, int(roundUp(n, word)))[:at+int(roundUp(n, word))]
+	clear(tx.record[at:])
 	return at
 }
 

@@ -29,7 +29,7 @@ func (tx *Tx) change(ref uint64, w *want) (*edit, error) {
 func (tx *Tx) changeFound(off int64, h header) *edit {
 	size := int64(h.size)
 	if size > mostLogged {
-		return tx.edit(edit{off: off, kind: editBlocks, header: h, blocks: map[int64][]byte{}})
+		return tx.edit(edit{off: off, kind: editBlocks, header: h, large: &large{blocks: map[int64][]byte{}}})
 	}
 	start := bytesOffset(size)
 	n := start - objectHeader + roundUp(size, word)

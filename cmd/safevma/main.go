@@ -114,6 +114,6 @@ SIGTERM. Findings win over not measurable. Colours follow NO_COLOR.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newAudit(), newVMA(), newMemfd(), newBaseline(), newHost(), newRules(), newGuarantees(), newVersion(), newMan(), newPolicy(), newPool())
+	root.AddCommand(newAudit(), newVMA(), newMemfd(), newBaseline(), newHost(), newRules(), newGuarantees(), newVersion(), newMan(), newPolicy(), newPool(), newSlab(), newExposure())
 	return root
 }

@@ -42,19 +42,36 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// matchesSchema checks that a file is a report, by its published schema.
+// matchesSchema checks a file by a published schema; without a name, that of reports.
 func matchesSchema(ts *testscript.TestScript, neg bool, args []string) {
-	if len(args) != 1 {
-		ts.Fatalf("usage: schema FILE")
+	if len(args) == 1 {
+		args = append(args, "verdicts-v1")
 	}
-	err := validate(ts.ReadFile(args[0]))
+	if len(args) != 2 {
+		ts.Fatalf("usage: schema FILE [NAME]")
+	}
+	err := validate(args[1], ts.ReadFile(args[0]))
 	if (err != nil) != neg {
 		ts.Fatalf("schema: %v", err)
 	}
 }
 
-func validate(text string) error {
-	schema, err := jsonschema.NewCompiler().Compile("../../docs/schema/verdicts-v1.json")
+// validate compiles a published schema. They may refer to that of verdicts, by its $id.
+func validate(name, text string) error {
+	const verdicts, id = "../../docs/schema/verdicts-v1.json", "https://github.com/safevma/safevma/docs/schema/verdicts-v1.json"
+	file, err := os.ReadFile(verdicts)
+	if err != nil {
+		return err
+	}
+	known, err := jsonschema.UnmarshalJSON(bytes.NewReader(file))
+	if err != nil {
+		return err
+	}
+	compiler := jsonschema.NewCompiler()
+	if err := compiler.AddResource(id, known); err != nil {
+		return err
+	}
+	schema, err := compiler.Compile("../../docs/schema/" + name + ".json")
 	if err != nil {
 		return err
 	}
@@ -103,7 +120,7 @@ func TestSchemaCanFail(t *testing.T) {
 		}
 		return b.String()
 	}
-	if err := validate(text(func(*guarantee.Verdict) {})); err != nil {
+	if err := validate("verdicts-v1", text(func(*guarantee.Verdict) {})); err != nil {
 		t.Fatal(err)
 	}
 	for name, change := range map[string]func(*guarantee.Verdict){
@@ -114,7 +131,7 @@ func TestSchemaCanFail(t *testing.T) {
 		"process without pid": func(v *guarantee.Verdict) { v.Subject.Kind = guarantee.KindProcess },
 		"requirement":         func(v *guarantee.Verdict) { v.Requirement = "X" },
 	} {
-		if err := validate(text(change)); err == nil {
+		if err := validate("verdicts-v1", text(change)); err == nil {
 			t.Errorf("%s: the schema lets it pass", name)
 		}
 	}

@@ -20,12 +20,12 @@ const module = "github.com/safevma/safevma/"
 // floors are the packages from the ground up. A package imports from lower floors
 // alone. A name that ends in a slash stands for all below it that is not named.
 var floors = [][]string{
-	{"internal/sys", "guarantee", "lab/machine", "pmem/medium/internal/line"},
-	{"kernel/process", "pmem/medium", "pmem/crash/state", "lab/debian", "lab/image", "lab/wire"},
+	{"internal/sys", "internal/plain", "guarantee", "lab/machine", "pmem/medium/internal/line"},
+	{"kernel/process", "internal/gcm", "pmem/medium", "pmem/crash/state", "lab/debian", "lab/image", "lab/wire"},
 	{"kernel/", "pmem", "pmem/crash", "lab/guest", "lab/vm"},
-	{"rules", "pmem/fsck", "pmem/inspect", "pmem/model", "pmem/crash/", "lab/feature"},
-	{"audit/manifest", "pmem/workload", "lab"},
-	{"audit"},
+	{"exposure", "rules", "region", "pmem/fsck", "pmem/inspect", "pmem/model", "pmem/crash/", "lab/feature"},
+	{"audit/manifest", "region/", "pmem/workload", "lab"},
+	{"audit", "probe"},
 	{"internal/term"},
 	{"cmd/safevma-vet/pool"},
 	{"cmd/safevma-vet/"},
@@ -33,7 +33,7 @@ var floors = [][]string{
 }
 
 // aids are for tests and for the repository: they stand beside the house.
-var aids = []string{"bench", "lab/labtest", "internal/benchmark", "internal/history", "internal/interleave", "internal/lint", "internal/mutation", "internal/offender", "internal/survival"}
+var aids = []string{"bench", "lab/labtest", "internal/benchmark", "internal/history", "internal/interleave", "internal/lint", "internal/memsearch", "internal/mutation", "internal/offender", "internal/survival"}
 
 // libraries are what others import: they bring the standard library and x/sys alone.
 var libraries = []string{"guarantee", "region", "pmem", "label", "kernel"}

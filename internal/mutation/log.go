@@ -36,9 +36,9 @@ func logMutants() []Mutant {
 			return err
 		}
 	}
-	p.applied`, `	_ = c
+	release(&p.applied`, `	_ = c
 	}
-	p.applied`),
+	release(&p.applied`),
 		one("live log overwritten", "R5: a record is written although the log has no room behind the tail", "append.go", `if need > free {`, `if false {`),
 		one("free space one line too long", "R5: the log is thought to have a line more than it has", "append.go",
 			`free := p.log - (p.head.at - p.tail.at)`, `free := p.log - (p.head.at - p.tail.at) + line`),
@@ -50,7 +50,7 @@ func logMutants() []Mutant {
 		one("clock before apply", "R6: the clock is moved before the changes are in place", "append.go",
 			`func (p *Pool) applyAll(all []*committer) error {`, `func (p *Pool) applyAll(all []*committer) error {
 	p.applied.Store(p.head.sequence)`).later(),
-		one("clock not moved", "R6: the clock stays", "append.go", `	p.applied.Store(p.head.sequence)
+		one("clock not moved", "R6: the clock stays", "append.go", `	release(&p.applied, p.head.sequence)
 	return nil`, `	return nil`),
 		one("turn ended early", "the turn of the appender is over before the record is written", "append.go",
 			`	p.appendBatch()
@@ -71,7 +71,11 @@ func logMutants() []Mutant {
 		one("set mask as put", "a mask that sets bits clears the others", "append.go", `v |= mask`, `v = mask`).later(),
 		one("clear mask as put", "a mask that clears bits clears the others", "append.go", `v &^= mask`, `v = 0`).later(),
 		one("changes not remembered", "R5: a checkpoint does not know what was put in place", "append.go",
-			`		p.dirty = append(p.dirty, medium.Extent{Off: r.off, Len: int64(len(r.data))})
+			`		p.dirty.add(medium.Extent{Off: r.off, Len: int64(len(r.data))})
+`, `		_ = medium.Extent{}
+`),
+		one("old changes taken for remembered", "R5: a checkpoint does not know of what the one before it knew", "dirty.go",
+			`	clear(d.recent[:])
 `, ``),
 		one("durable not known", "R7: records do not say what was durable before them", "append.go", `p.head, p.durable = at, at.sequence`, `p.head = at`).later(),
 		one("durable too high", "R7: a record of a batch says that those before it in the batch are durable", "log.go",

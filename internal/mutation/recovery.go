@@ -12,7 +12,7 @@ func recoveryMutants() []Mutant {
 		}
 	}
 `
-	const persist = `	if err := p.m.PersistAll(p.dirty); err != nil {
+	const persist = `	if err := p.m.PersistAll(p.dirty.all); err != nil {
 		return err
 	}
 `
@@ -29,11 +29,11 @@ func recoveryMutants() []Mutant {
 		one("replay left out", "records are not replayed", "recover.go", replay, ``),
 		one("recovery without persist", "R5: the log is dropped before what was replayed is durable", "recover.go", persist, ``),
 		one("superblocks before persist", "R5: the log is dropped, and then what was replayed is made durable", "recover.go",
-			persist+`	p.dirty = nil
+			persist+`	p.dirty = dirty{}
 	return p.begin(other)`, `	if err := p.begin(other); err != nil {
 		return err
 	}
-`+persist+`	p.dirty = nil
+`+persist+`	p.dirty = dirty{}
 	return nil`),
 		one("no new opening", "R4: opening a pool leaves the superblocks and the log as they are", "recover.go", `return p.begin(other)`, `return nil`),
 		one("same generation", "R4: an opening has the generation of the one before it", "superblock.go",

@@ -10,8 +10,9 @@ func spaceMutants() []Mutant {
 `, `	_, _ = word, mask
 `),
 		one("free without header", "the record of a free does not say so in the header", "alloc.go",
-			`	tx.record = appendRun(tx.record, at.off, freed(at.off, h.incarnation))
-`, ``).later(),
+			`	tx.record = appendRun(tx.record, at.off, b[:])
+`, `	_ = b
+`).later(),
 		one("incarnation not raised", "a new object has the incarnation of the last one in its slot", "heap.go", `next: last + 1}`, `next: last}`).later(),
 		one("incarnation of a run not raised", "a big object has the incarnation of the last one there", "run.go", `next: s.base + 1, run: n}`, `next: s.base, run: n}`).later(),
 		one("base of a class", "the slots of a span with a new class forget the incarnations of the old ones", "assign.go", `base = max(base, i)`, `_ = i`).later(),
@@ -54,7 +55,7 @@ func spaceMutants() []Mutant {
 		one("change of a class not remembered", "R2: it is not known that a live record changes the class of a span", "assign.go", `		s.changed = c.sequence
 `, ``),
 		one("slots not prepared", "the slots of a new class keep what was there", "assign.go",
-			`if err := h.p.stripes.past(off, freed(off, s.base)); err != nil {`, `if err := error(nil); err != nil {`),
+			`if err := h.p.stripes.past(off, b[:]); err != nil {`, `if err := error(nil); err != nil && b[0] == 0 {`),
 		one("prepared slots not durable", "R3: the record of a new class is durable before the headers of its slots", "assign.go",
 			`return h.p.persistDirect(all)`, `return nil`),
 		one("prepared after the record", "R3: the headers of the slots of a new class are written after its record", "assign.go",

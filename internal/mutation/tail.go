@@ -2,7 +2,7 @@ package mutation
 
 // tailMutants break the checkpoint.
 func tailMutants() []Mutant {
-	const persist = `	if err := p.m.PersistAll(p.dirty); err != nil {
+	const persist = `	if err := p.m.PersistAll(p.dirty.all); err != nil {
 		return err
 	}
 `

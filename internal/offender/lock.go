@@ -99,7 +99,7 @@ func lockedOnFault(touched bool) func(*run) error {
 			return err
 		}
 		r.show(b)
-		if err := cannot("mlock2(MLOCK_ONFAULT)", sys.Mlock2OnFault(b)); err != nil {
+		if err := cannot("mlock2(MLOCK_ONFAULT)", sys.Mlock2(b, sys.MlockOnFault)); err != nil {
 			return err
 		}
 		if touched {

@@ -25,13 +25,24 @@ const (
 	MapSharedValidate = unix.MAP_SHARED_VALIDATE
 	MapSync           = unix.MAP_SYNC // with MapSharedValidate alone
 
-	MadvRandom     = unix.MADV_RANDOM
-	MadvSequential = unix.MADV_SEQUENTIAL
-	MadvDontdump   = unix.MADV_DONTDUMP
-	MadvDontfork   = unix.MADV_DONTFORK
-	MadvMergeable  = unix.MADV_MERGEABLE
-	MadvDontneed   = unix.MADV_DONTNEED
-	MadvNohugepage = unix.MADV_NOHUGEPAGE
+	MadvRandom      = unix.MADV_RANDOM
+	MadvSequential  = unix.MADV_SEQUENTIAL
+	MadvDontdump    = unix.MADV_DONTDUMP
+	MadvDodump      = unix.MADV_DODUMP
+	MadvDontfork    = unix.MADV_DONTFORK
+	MadvDofork      = unix.MADV_DOFORK
+	MadvWipeonfork  = unix.MADV_WIPEONFORK
+	MadvKeeponfork  = unix.MADV_KEEPONFORK
+	MadvMergeable   = unix.MADV_MERGEABLE
+	MadvUnmergeable = unix.MADV_UNMERGEABLE
+	MadvDontneed    = unix.MADV_DONTNEED
+	MadvNohugepage  = unix.MADV_NOHUGEPAGE
+
+	// MadvDontneedLocked is MadvDontneed for locked memory too, which stays locked (Linux 5.18).
+	MadvDontneedLocked = unix.MADV_DONTNEED_LOCKED
+
+	MadvGuardInstall = unix.MADV_GUARD_INSTALL // Linux 6.13
+	MadvGuardRemove  = unix.MADV_GUARD_REMOVE
 )
 
 // Mmap maps length bytes and returns them. fd is -1 for anonymous memory.
@@ -77,8 +88,8 @@ func PkeyMprotect(b []byte, prot, key int) error {
 // Mlock locks memory. A return of nil is no evidence that it is resident.
 func Mlock(b []byte) error { return memCall(unix.SYS_MLOCK, b, 0) }
 
-// Mlock2OnFault locks memory, each page when it is first touched.
-func Mlock2OnFault(b []byte) error { return memCall(unix.SYS_MLOCK2, b, 1) } // MLOCK_ONFAULT
+// Munlock unlocks memory. On secret memory it returns nil and does nothing.
+func Munlock(b []byte) error { return memCall(unix.SYS_MUNLOCK, b, 0) }
 
 // Madvise gives advice on mapped memory.
 func Madvise(b []byte, advice int) error { return memCall(unix.SYS_MADVISE, b, uintptr(advice)) }

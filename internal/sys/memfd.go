@@ -51,7 +51,19 @@ func MemfdCreate(name string, flags int) (*os.File, error) {
 // MemfdSecret makes a file of secret memory (memfd_secret(2), Linux 5.14; x/sys has
 // the number alone).
 func MemfdSecret() (*os.File, error) {
-	fd, _, errno := unix.Syscall(unix.SYS_MEMFD_SECRET, unix.O_CLOEXEC, 0, 0)
+	return MemfdSecretFlags(unix.O_CLOEXEC)
+}
+
+// Flags of [MemfdSecretFlags], the right one and others.
+const (
+	OCloexec  = unix.O_CLOEXEC
+	OAppend   = unix.O_APPEND
+	FdCloexec = unix.FD_CLOEXEC
+)
+
+// MemfdSecretFlags is [MemfdSecret] with other flags.
+func MemfdSecretFlags(flags int) (*os.File, error) {
+	fd, _, errno := unix.Syscall(unix.SYS_MEMFD_SECRET, uintptr(flags), 0, 0)
 	if errno != 0 {
 		return nil, os.NewSyscallError("memfd_secret", errno)
 	}

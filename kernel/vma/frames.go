@@ -16,6 +16,7 @@ import (
 // use. Source: Documentation/admin-guide/mm/pagemap.rst.
 type Frames struct {
 	count, flags *os.File
+	buf          []byte
 }
 
 // OpenFrames opens kpagecount and kpageflags.
@@ -61,17 +62,24 @@ type FrameFlags uint64
 
 // The flags that safevma looks at.
 const (
+	FrameLRU         FrameFlags = 1 << 5
 	FrameSlab        FrameFlags = 1 << 7
 	FrameBuddy       FrameFlags = 1 << 10
 	FrameMapped      FrameFlags = 1 << 11
 	FrameAnonymous   FrameFlags = 1 << 12
+	FrameSwapCache   FrameFlags = 1 << 13
 	FrameHuge        FrameFlags = 1 << 17
 	FrameUnevictable FrameFlags = 1 << 18
+	FrameHWPoison    FrameFlags = 1 << 19
 	FrameNoPage      FrameFlags = 1 << 20
 	FrameKSM         FrameFlags = 1 << 21
 	FrameTHP         FrameFlags = 1 << 22
+	FrameOffline     FrameFlags = 1 << 23
 	FrameZeroPage    FrameFlags = 1 << 24
 	FramePageTable   FrameFlags = 1 << 26
+	// FrameReserved is of the kernel's own numbers (include/linux/kernel-page-flags.h),
+	// which may change; it has been the same since Linux 2.6.32.
+	FrameReserved FrameFlags = 1 << 32
 )
 
 // Has reports whether f holds all of want.

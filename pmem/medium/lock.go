@@ -3,6 +3,7 @@ package medium
 import (
 	"runtime"
 	"sync"
+	"time"
 )
 
 // Scheduler is a [Recorder] that decides which goroutine goes on: one runs at a time. Each
@@ -110,10 +111,20 @@ func (m *Medium) Await(ready func() bool) {
 		m.scheduler.Wait(ready)
 		return
 	}
-	for !ready() {
-		runtime.Gosched()
+	for i := 0; !ready(); i++ {
+		if i < spins {
+			runtime.Gosched()
+		} else {
+			time.Sleep(pause) // who is awaited waits for a disk
+		}
 	}
 }
+
+// spins is how often Await lets others run before it sleeps, and pause how long it does then.
+const (
+	spins = 100
+	pause = 20 * time.Microsecond
+)
 
 // Go starts a goroutine that uses the medium.
 func (m *Medium) Go(fn func()) {

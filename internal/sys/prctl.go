@@ -1,0 +1,49 @@
+package sys
+
+import "golang.org/x/sys/unix"
+
+// Options of [Prctl] for experiments.
+const (
+	PrSetMDWE           = 65 // PR_SET_MDWE (Linux 6.3)
+	PrGetMDWE           = 66
+	MDWERefuseExecGain  = 1 // PR_MDWE_REFUSE_EXEC_GAIN
+	MDWENoInherit       = 2 // PR_MDWE_NO_INHERIT (Linux 6.6)
+	PrSetMemoryMerge    = 67
+	PrSetVMA            = 0x53564d41
+	PrSetVMAAnonName    = 0
+	PrSetNoNewPrivs     = unix.PR_SET_NO_NEW_PRIVS
+	PrSetChildSubreaper = unix.PR_SET_CHILD_SUBREAPER
+)
+
+// Prctl makes one call of prctl(2) for the calling thread, and returns what it returned.
+func Prctl(option int, args ...uintptr) (int, error) {
+	var a [4]uintptr
+	copy(a[:], args)
+	n, _, errno := unix.RawSyscall6(unix.SYS_PRCTL, uintptr(option), a[0], a[1], a[2], a[3], 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), nil
+}
+
+// LimitMemlock is RLIMIT_MEMLOCK, and LimitCore RLIMIT_CORE, for [SetLimit].
+const (
+	LimitMemlock = unix.RLIMIT_MEMLOCK
+	LimitCore    = unix.RLIMIT_CORE
+	LimitAS      = unix.RLIMIT_AS
+	LimitData    = unix.RLIMIT_DATA
+)
+
+// SetLimit sets the soft limit of a resource of this process, and lowers the hard one to
+// it.
+func SetLimit(resource int, value uint64) error {
+	return unix.Setrlimit(resource, &unix.Rlimit{Cur: value, Max: value})
+}
+
+// MinorFaults returns how many page faults the calling thread has had that needed no
+// reading from a disk (getrusage(2), RUSAGE_THREAD).
+func MinorFaults() (int64, error) {
+	var use unix.Rusage
+	err := unix.Getrusage(unix.RUSAGE_THREAD, &use)
+	return int64(use.Minflt), err
+}

@@ -1,0 +1,11 @@
+//go:build !amd64
+
+package probe
+
+import "runtime"
+
+// linearMap returns where the kernel's linear map begins.
+func (t *trial) linearMap() uint64 {
+	t.stop(Missing, "where the linear map of %s begins is not known to this program", runtime.GOARCH)
+	return 0
+}

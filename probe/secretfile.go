@@ -1,0 +1,92 @@
+package probe
+
+import (
+	"os"
+
+	"github.com/safevma/safevma/internal/sys"
+)
+
+// secretFileProbes are about what can be done with the file and its mappings.
+func secretFileProbes() []Probe {
+	type attempt = func(*trial, *os.File) Answer
+	file := func(id, claim, source, try string, confirms, refutes Answer, ordinary Answer, do attempt) Probe {
+		return Probe{
+			ID: id, Claim: claim, Source: source, Experiment: try + " on a file of secret memory", Control: "the same on an ordinary memfd",
+			Oracle: string(confirms) + ": confirmed; " + string(refutes) + ": refuted",
+			run: func(t *trial) {
+				compare(t, experiment[*os.File]{try: try, do: func(f *os.File) Answer { return do(t, f) },
+					on: "a file of secret memory", subject: t.secretFile(1), confirms: []Answer{confirms}, refutes: []Answer{refutes},
+					controls: []control[*os.File]{{"a memfd", t.memfd(t.exec(), 1), ordinary}}})
+			},
+		}
+	}
+	mmap := func(prot, flags int) attempt {
+		return func(_ *trial, f *os.File) Answer {
+			_, err := sys.Mmap(pageSize, prot, flags, int(f.Fd()), 0)
+			return answer(err)
+		}
+	}
+	const only = manSecret + ": the file is to be mapped, nothing else"
+	exec := file("sm-file-map-exec", "secret memory can't be mapped executable", "Linux mm/secretmem.c: MNT_NOEXEC", "mmap(PROT_EXEC, MAP_SHARED)", "EPERM", OK, OK, mmap(rx, shared))
+	exec.Requirement = "SV-XDM-03"
+	later := file("sm-file-mprotect-exec", "a mapping of secret memory can't become executable", "Linux mm/secretmem.c: MNT_NOEXEC", "mmap(MAP_SHARED), mprotect(PROT_EXEC)", "EACCES", OK, OK,
+		func(t *trial, f *os.File) Answer { return answer(sys.Mprotect(t.mapped(1, rw, shared, f), rx)) })
+	later.Requirement = "SV-XDM-03"
+	return []Probe{
+		file("sm-file-read", "the file can't be read", only, "pread", "ESPIPE", OK, OK,
+			func(_ *trial, f *os.File) Answer { _, err := sys.Pread(f, make([]byte, 8), 0); return answer(err) }),
+		file("sm-file-write", "the file can't be written", only, "write", "EINVAL", OK, OK,
+			func(_ *trial, f *os.File) Answer { _, err := sys.Write(f, make([]byte, 8)); return answer(err) }),
+		file("sm-file-sendfile", "the file can't be sent", only, "sendfile to a pipe", "EINVAL", OK, OK,
+			func(t *trial, f *os.File) Answer {
+				f.Seek(0, 0)
+				_, w := t.pipe()
+				_, err := sys.Sendfile(w, f, 8)
+				return answer(err)
+			}),
+		file("sm-file-splice", "the file can't be spliced", only, "splice to a pipe", "EINVAL", OK, OK,
+			func(t *trial, f *os.File) Answer {
+				f.Seek(0, 0)
+				_, w := t.pipe()
+				_, err := sys.Splice(f, w, 8)
+				return answer(err)
+			}),
+		file("sm-file-fallocate", "memory can't be allocated in advance by fallocate", only, "fallocate", "ENOTSUP", OK, OK,
+			func(_ *trial, f *os.File) Answer { return answer(sys.Fallocate(f, 0, int64(pageSize))) }),
+		file("sm-file-reopen", "the file can't be opened again by /proc/self/fd", "Linux mm/secretmem.c: no open", "open of /proc/self/fd/N", "ENXIO", OK, OK,
+			func(_ *trial, f *os.File) Answer {
+				again, err := sys.Reopen(f)
+				if err == nil {
+					again.Close()
+				}
+				return answer(err)
+			}),
+		file("sm-file-private", "the file can't be mapped private", manSecret+", and mm/secretmem.c", "mmap(MAP_PRIVATE)", "EINVAL", OK, OK, mmap(rw, private)),
+		file("sm-file-resize", "the size can be set once", "Linux mm/secretmem.c: secretmem_setattr", "ftruncate to two pages, of a file with a size", "EINVAL", OK, OK,
+			func(_ *trial, f *os.File) Answer { return answer(f.Truncate(int64(2 * pageSize))) }),
+		exec, later,
+		secretFlags(),
+	}
+}
+
+// secretFlags is about the one flag that the manual page tells of.
+func secretFlags() Probe {
+	return Probe{
+		ID: "sm-cloexec", Row: "SM-CLOEXEC", Source: manSecret + ": \"flags: FD_CLOEXEC\"",
+		Claim:      "memfd_secret takes the flag FD_CLOEXEC",
+		Experiment: "memfd_secret(FD_CLOEXEC)", Control: "memfd_secret(O_CLOEXEC)",
+		Oracle: "ok: confirmed; EINVAL: refuted (the kernel takes O_CLOEXEC)",
+		run: func(t *trial) {
+			t.secretFile(1).Close()
+			compare(t, experiment[int]{try: "memfd_secret", do: func(flags int) Answer {
+				f, err := sys.MemfdSecretFlags(flags)
+				if err == nil {
+					f.Close()
+				}
+				return answer(err)
+			},
+				on: "FD_CLOEXEC", subject: sys.FdCloexec, confirms: []Answer{OK}, refutes: []Answer{"EINVAL"},
+				controls: []control[int]{{"O_CLOEXEC", sys.OCloexec, OK}, {"O_APPEND", sys.OAppend, "EINVAL"}}})
+		},
+	}
+}

@@ -1,0 +1,3 @@
+package code
+
+const sysProcessVMWritev = 271

@@ -1,0 +1,294 @@
+package region
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/safevma/safevma/guarantee"
+	"github.com/safevma/safevma/internal/sys"
+	"github.com/safevma/safevma/kernel/process"
+	"github.com/safevma/safevma/kernel/vma"
+	"github.com/safevma/safevma/region/internal/view"
+)
+
+// What is read of the kernel's lists.
+
+func passed(format string, args ...any) guarantee.Control {
+	return guarantee.Control{Status: guarantee.ControlPassed, Detail: fmt.Sprintf(format, args...)}
+}
+
+func controlFailed(format string, args ...any) guarantee.Control {
+	return guarantee.Control{Status: guarantee.ControlFailed, Detail: fmt.Sprintf(format, args...)}
+}
+
+func absent(format string, args ...any) guarantee.Control {
+	return guarantee.Control{Status: guarantee.ControlAbsent, Detail: fmt.Sprintf(format, args...)}
+}
+
+func unknown(source, format string, args ...any) outcome {
+	return outcome{status: guarantee.Unknown, source: source, message: fmt.Sprintf(format, args...), control: absent("nothing was decided")}
+}
+
+const (
+	smaps   = "/proc/self/smaps"
+	pagemap = "/proc/self/pagemap"
+)
+
+// flags judges the VMAs over the pages: all have want, and none of without. The control is the
+// VMA of a page of ordinary memory, in the same reading, that is otherwise.
+func (x *examination) flags(want, without vma.Flags, control []byte, good, bad string) outcome {
+	o := outcome{status: guarantee.Holds, source: smaps, message: good, control: x.flagControl(want, without, control)}
+	if o.raw = x.space.Lacking(x.start, x.end, want, without); len(o.raw) > 0 {
+		o.status, o.message = guarantee.Broken, bad
+		return o
+	}
+	o.raw = x.space.Lines(x.start, x.end)
+	return o
+}
+
+func (x *examination) flagControl(want, without vma.Flags, control []byte) guarantee.Control {
+	v := x.space.At(sys.Addr(control))
+	switch {
+	case v == nil:
+		return controlFailed("the list of VMAs does not have the ordinary page at %x", sys.Addr(control))
+	case v.Flags.Has(want) && v.Flags&without == 0:
+		return controlFailed("an ordinary page looks the same: %s", view.Line(v))
+	}
+	return passed("an ordinary page, in the same list, is seen otherwise: %s", view.Line(v))
+}
+
+func (x *examination) notDumped() outcome {
+	return x.flags(vma.FlagDontDump, 0, x.ordinary.Plain, "no core dump has it", "a core dump would have it")
+}
+
+func (x *examination) locked() outcome {
+	without := vma.Flags(0)
+	if x.r.has.has(resident) {
+		without = vma.FlagLockOnFault
+	}
+	o := x.flags(vma.FlagLocked, without|vma.FlagDroppable, x.ordinary.Plain, "it is locked, and none of it is in swap", "a part of it is not locked")
+	for i, page := range x.pages {
+		if page.Swapped() {
+			o.status, o.message = guarantee.Broken, "a part of it is in swap"
+			o.raw = append(o.raw, x.pageLine(i))
+		}
+	}
+	return o
+}
+
+func (x *examination) pageLine(i int) string {
+	return fmt.Sprintf("pagemap of %x: %016x", x.start+uint64(i)*vma.PageSize, uint64(x.pages[i]))
+}
+
+func (x *examination) resident() outcome {
+	if x.pagesErr != nil {
+		return unknown(pagemap, "which pages are in memory can't be read: %v", x.pagesErr)
+	}
+	o := outcome{status: guarantee.Holds, source: pagemap, message: "every page is in memory", control: x.presenceControl()}
+	for i, page := range x.pages {
+		if !page.Present() {
+			o.raw = append(o.raw, x.pageLine(i))
+		}
+	}
+	if n := len(o.raw); n > 0 {
+		o.status, o.message = guarantee.Broken, fmt.Sprintf("%d of %d pages are not in memory", n, len(x.pages))
+		return o
+	}
+	o.raw = []string{x.pageLine(0), fmt.Sprintf("%d pages, bit 63 (present) is set in all", len(x.pages))}
+	return o
+}
+
+func (x *examination) presenceControl() guarantee.Control {
+	p, err := process.Default().Open(x.pid)
+	if err != nil {
+		return absent("%v", err)
+	}
+	defer p.Close()
+	var reader vma.Reader
+	present := func(b []byte) (is bool, err error) {
+		err = reader.Pages(p, sys.Addr(b), sys.Addr(b)+vma.PageSize, func(_ uint64, page vma.Page) error {
+			is = page.Present()
+			return nil
+		})
+		return is, err
+	}
+	touched, err := present(x.ordinary.Plain)
+	if err != nil {
+		return absent("%v", err)
+	}
+	untouched, err := present(x.ordinary.Untouched)
+	switch {
+	case err != nil:
+		return absent("%v", err)
+	case untouched || !touched:
+		return controlFailed("ordinary pages: touched, present is %v; untouched, present is %v", touched, untouched)
+	}
+	return passed("an ordinary page that was not touched is seen as not present, one that was as present")
+}
+
+func (x *examination) committed() outcome {
+	budget := x.r.budget
+	if budget == nil {
+		return outcome{status: guarantee.Broken, source: "the budget", raw: []string{"no budget"}, message: "it is charged to no budget", control: absent("nothing was tried")}
+	}
+	account := fmt.Sprintf("budget: %d of %d bytes are used, %d by this region", budget.Used(), budget.Limit(), len(x.r.pages))
+	if budget.Used() > budget.Limit() || budget.Used() < int64(len(x.r.pages)) {
+		return outcome{status: guarantee.Broken, source: "the budget", raw: []string{account}, message: "the budget does not cover it", control: absent("nothing was tried")}
+	}
+	if x.r.has.has(secret) {
+		return outcome{status: guarantee.Holds, source: "the budget", raw: append(x.space.Lines(x.start, x.end), account),
+			message: "it is within its budget; the kernel does not account secret memory before it is touched", control: x.presenceControl()}
+	}
+	o := x.flags(vma.FlagAccount, 0, x.ordinary.Twice[0], "the kernel accounts it, and it is within its budget", "the kernel does not account it")
+	o.raw = append(o.raw, account)
+	return o
+}
+
+// notExecutable looks at the region and at other mappings of the same file.
+func (x *examination) notExecutable() outcome {
+	o := x.flags(0, vma.FlagExec, x.ordinary.Plain, "no mapping of it is executable", "it is executable")
+	for _, v := range x.space.Over(x.start, x.end) {
+		for _, other := range x.space.Others(v) {
+			if other.Perm.Has(vma.PermExec) {
+				o.status, o.message = guarantee.Broken, "another mapping of the same memory is executable"
+				o.raw = append(o.raw, view.Line(other))
+			}
+		}
+	}
+	o.control = x.execControl()
+	if o.status == guarantee.Holds && len(x.space.Lacking(x.start, x.end, 0, vma.FlagMayExec)) == 0 {
+		o.message += ", and none can be made so"
+	}
+	return o
+}
+
+func (x *examination) execControl() guarantee.Control {
+	for i := range x.space.VMAs {
+		if v := &x.space.VMAs[i]; v.Flags.Has(vma.FlagExec) && v.Inode != 0 {
+			return passed("the program's own code, in the same list, is seen as executable: %s", view.Line(v))
+		}
+	}
+	return controlFailed("the list of VMAs shows no executable mapping, not even the program's code")
+}
+
+func (x *examination) notMerged() outcome {
+	if x.ordinary.Mergeable == nil {
+		return outcome{status: guarantee.NotApplicable, source: "madvise(MADV_MERGEABLE)", raw: []string{"EINVAL"}, message: "the kernel has no KSM: it merges nothing"}
+	}
+	o := x.flags(0, vma.FlagMergeable, x.ordinary.Mergeable, "the kernel merges none of it", "the kernel may merge it with equal pages")
+	for _, v := range x.space.Over(x.start, x.end) {
+		if v.Mem.KSM > 0 {
+			o.status, o.message = guarantee.Broken, "a part of it is merged"
+			o.raw = append(o.raw, fmt.Sprintf("%x-%x KSM: %d bytes", v.Start, v.End, v.Mem.KSM))
+		}
+	}
+	return o
+}
+
+// alone looks for other mappings of the pages: in this process by the list of VMAs, elsewhere by
+// what pagemap and, for root, kpagecount say.
+func (x *examination) alone() outcome {
+	o := outcome{status: guarantee.Holds, source: smaps + ", " + pagemap, message: "nothing else maps its pages", control: x.aliasControl()}
+	for _, v := range x.space.Over(x.start, x.end) {
+		for _, other := range x.space.Others(v) {
+			if !x.mine(other) {
+				o.raw = append(o.raw, view.Line(other))
+			}
+		}
+	}
+	if len(o.raw) > 0 {
+		o.status, o.message = guarantee.Broken, "another mapping shows the same memory"
+		return o
+	}
+	if x.pagesErr != nil {
+		return unknown(pagemap, "whether others map it can't be read: %v", x.pagesErr)
+	}
+	for i, page := range x.pages {
+		if page.Present() && !page.Exclusive() {
+			o.raw = append(o.raw, x.pageLine(i))
+		}
+	}
+	if len(o.raw) > 0 {
+		o.status, o.message = guarantee.Broken, "its pages are mapped elsewhere, too"
+		return o
+	}
+	o.raw = append(x.space.Lines(x.start, x.end), x.countMapped()...)
+	return o
+}
+
+// mine reports whether a VMA is a piece of the region.
+func (x *examination) mine(v *vma.VMA) bool { return v.Start < x.end && x.start < v.End }
+
+// countMapped asks kpagecount, where that may be read, and returns lines for the record.
+func (x *examination) countMapped() []string {
+	frames, err := vma.OpenFrames(process.Default())
+	if err != nil {
+		return []string{"kpagecount: " + guarantee.Text(err.Error())}
+	}
+	defer frames.Close()
+	var lines []string
+	for i, page := range x.pages {
+		if page.Frame() == 0 || len(lines) == rawShown/2 {
+			continue
+		}
+		n, err := frames.Mapped(page.Frame())
+		flags, ferr := frames.Flags(page.Frame())
+		if err == nil && ferr == nil {
+			lines = append(lines, fmt.Sprintf("page %d: kpagecount %d, kpageflags %x", i, n, uint64(flags)))
+		}
+	}
+	return lines
+}
+
+func (x *examination) aliasControl() guarantee.Control {
+	v := x.space.At(sys.Addr(x.ordinary.Twice[0]))
+	if v == nil || len(x.space.Others(v)) != 1 {
+		return controlFailed("a file that is mapped twice is not seen so")
+	}
+	return passed("an ordinary file that is mapped twice, in the same list, is seen so: %s", view.Line(x.space.Others(v)[0]))
+}
+
+// noDescriptor looks for open descriptors of the region's file in this process: whoever has one
+// can map the memory.
+func (x *examination) noDescriptor() outcome {
+	const source = "/proc/self/fd"
+	p, err := process.Default().Open(x.pid)
+	if err != nil {
+		return unknown(source, "%v", err)
+	}
+	defer p.Close()
+	names, err := p.List("fd")
+	if err != nil {
+		return unknown(source, "%v", err)
+	}
+	o := outcome{status: guarantee.Holds, source: source, message: "this process has no descriptor of it"}
+	control := false
+	ordinary, err := sys.Stat(x.ordinary.File)
+	if err != nil {
+		return unknown(source, "%v", err)
+	}
+	over := x.space.Over(x.start, x.end)
+	for _, name := range names {
+		st, err := p.Stat("fd/" + name)
+		if err != nil {
+			continue
+		}
+		control = control || st.Dev == ordinary.Dev && st.Ino == ordinary.Ino
+		for _, v := range over {
+			if v.Inode != 0 && st.Ino == v.Inode && sys.Major(st.Dev) == v.Dev.Major && sys.Minor(st.Dev) == v.Dev.Minor {
+				link, _ := os.Readlink("/proc/self/fd/" + name)
+				o.raw = append(o.raw, fmt.Sprintf("descriptor %s: %s, inode %d", name, guarantee.Text(link), st.Ino))
+			}
+		}
+	}
+	o.control = controlFailed("the descriptor of an ordinary memfd was not found")
+	if control {
+		o.control = passed("the descriptor of an ordinary memfd was found by device and inode")
+	}
+	if len(o.raw) > 0 {
+		o.status, o.message = guarantee.Broken, "a descriptor of it is open: whoever gets it can map the memory"
+		return o
+	}
+	o.raw = append(x.space.Lines(x.start, x.end), fmt.Sprintf("%d descriptors, none of this inode", len(names)))
+	return o
+}
