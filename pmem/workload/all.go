@@ -12,7 +12,7 @@ var small = bounds{log: 1024, extent: 256, span: 4096, spans: 3}
 
 // All returns the workloads.
 func All() []Workload {
-	return []Workload{created(), sets(), allocs(), replaced(), reclassed(), chains(), directs(), runs(), full(), reopened(), concurrent()}
+	return []Workload{created(), sets(), allocs(), replaced(), reclassed(), chains(), directs(), runs(), full(), reopened(), Restarted(), concurrent()}
 }
 
 // sets changes a word until the log has gone round twice.
