@@ -127,6 +127,30 @@ func TestSettleTakesTheLock(t *testing.T) {
 	}
 }
 
+// Space is reserved under the lock of the heap.
+func TestReserveTakesTheLock(t *testing.T) {
+	p := newTestPool(t, 1<<20, Options{})
+	update(t, p, func(tx *Tx) error { _, err := Alloc(tx, node{}); return err }) // the span is there
+	p.heap.lock.Lock()
+	reserved, done := make(chan struct{}), make(chan error, 1)
+	go func() {
+		done <- p.Update(ctx, func(tx *Tx) error {
+			_, err := Alloc(tx, node{})
+			close(reserved)
+			return err
+		})
+	}()
+	select {
+	case <-reserved:
+		t.Error("space was reserved, and the heap is locked")
+	case <-time.After(30 * time.Millisecond):
+	}
+	p.heap.lock.Unlock()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
 // A process that is killed while it makes a big object, or gives a span its class, takes no space
 // with it.
 func TestNoSpaceIsLost(t *testing.T) {
