@@ -23,7 +23,7 @@ var floors = [][]string{
 	{"internal/sys", "internal/plain", "guarantee", "lab/machine", "pmem/medium/internal/line"},
 	{"kernel/process", "internal/gcm", "pmem/medium", "pmem/crash/state", "lab/debian", "lab/image", "lab/wire"},
 	{"kernel/", "pmem", "pmem/crash", "lab/guest", "lab/vm"},
-	{"exposure", "rules", "region/internal/view", "pmem/fsck", "pmem/inspect", "pmem/model", "pmem/crash/", "lab/feature"},
+	{"exposure", "watch", "rules", "region/internal/view", "pmem/fsck", "pmem/inspect", "pmem/model", "pmem/crash/", "lab/feature"},
 	{"audit/manifest", "region", "pmem/workload", "lab"},
 	{"audit", "probe", "region/"},
 	{"internal/term"},
