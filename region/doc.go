@@ -13,9 +13,9 @@
 //
 // [Region.Close] wipes the memory and gives it back. A slice of it that is used afterwards
 // faults, which a Go program can't recover from unless it asked for that
-// (runtime/debug.SetPanicOnFault); the methods of the region refuse with [ErrClosed]. Two kinds
-// of sealed memory can't be taken away, and a stale slice there does not fault: see [Sealed] and
-// [ReadOnly].
+// (runtime/debug.SetPanicOnFault); the methods of the region refuse with [ErrClosed]. Some sealed
+// memory can't be taken away, and a stale slice of it does not fault: see [Sealed] and [ReadOnly].
+// Nothing closes a region that is forgotten.
 //
 // # Concurrency
 //
