@@ -498,3 +498,73 @@ func TestVerify(t *testing.T) {
 	_, err = p.Verify()
 	want(t, err, region.ErrClosed)
 }
+
+// Each byte of an arena, changed: Check finds it exactly where nothing is handed out, and says where.
+func TestEveryByte(t *testing.T) {
+	p := newPool(t, Options{Size: 3 * pageSize})
+	handedOut := make([]bool, len(memory(p, 0)))
+	for i, n := range []int{1, 32, 31, 16, MaxSize, 5, 17, 24} {
+		s := alloc(t, p, n)
+		if i%4 == 3 {
+			if err := s.Free(); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		begin := s.slot.page.off + int(s.slot.off)
+		for at := begin; at < begin+n; at++ {
+			handedOut[at] = true
+		}
+	}
+	step := 1
+	if testing.Short() {
+		step = 13
+	}
+	for at := 0; at < len(handedOut); at += step {
+		memory(p, 0)[at] ^= 0x40
+		e, err := new(CorruptError), p.Check()
+		memory(p, 0)[at] ^= 0x40
+		if handedOut[at] != (err == nil) || err != nil && (!errors.As(err, &e) || e.Offset != at) {
+			t.Fatalf("byte %d, handed out: %v; found %v", at, handedOut[at], err)
+		}
+	}
+	if err := p.Check(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A pool works with each guarantee that its memory can have; with ReadOnly it can't be.
+func TestGuarantees(t *testing.T) {
+	budget, err := region.NewBudget(1 << 20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, one := range map[string]region.Option{
+		"Secret": region.Secret(), "Resident": region.Resident(), "OnUse": region.OnUse(budget), "Guarded": region.Guarded(),
+		"Sealed": region.Sealed(), "Windowed": region.Windowed(), "NoDump": region.NoDump(), "NoFork": region.NoFork(),
+		"WipeOnFork": region.WipeOnFork(), "NoExec": region.NoExec(), "NoMerge": region.NoMerge(), "NoSwap": region.NoSwap(),
+	} {
+		for range 2 { // the second may get memory that is used again
+			p, err := New(Options{Size: pageSize, Guarantees: []region.Option{one}})
+			if errors.Is(err, region.ErrUnsupported) || errors.Is(err, region.ErrLimit) {
+				t.Logf("%s: %v", name, err)
+				continue
+			}
+			if err != nil {
+				t.Fatal(name, err)
+			}
+			s, err := p.Move([]byte("a secret"))
+			if err != nil {
+				t.Fatal(name, err)
+			}
+			ok, err := s.Equal([]byte("a secret"))
+			if err := errors.Join(err, p.Check(), s.Free(), p.Check(), p.Close()); err != nil || !ok {
+				t.Error(name, ok, err)
+			}
+		}
+	}
+	_, err = New(Options{Guarantees: []region.Option{region.ReadOnlyUntilClose(func([]byte) error { return nil })}})
+	if !errors.Is(err, region.ErrConflict) && !errors.Is(err, region.ErrUnsupported) {
+		t.Error(err)
+	}
+}
