@@ -15,9 +15,16 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/safevma/safevma/guard"
 )
 
-func main() { os.Exit(run()) }
+func main() {
+	if guard.Asked() {
+		os.Exit(guard.Serve())
+	}
+	os.Exit(run())
+}
 
 // The exit statuses.
 const (
@@ -114,6 +121,6 @@ SIGTERM. Findings win over not measurable. Colours follow NO_COLOR.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newAudit(), newVMA(), newMemfd(), newBaseline(), newHost(), newRules(), newGuarantees(), newVersion(), newMan(), newPolicy(), newPool(), newSlab(), newExposure())
+	root.AddCommand(newAudit(), newVMA(), newMemfd(), newBaseline(), newHost(), newRules(), newGuarantees(), newVersion(), newMan(), newPolicy(), newPool(), newSlab(), newExposure(), newRun())
 	return root
 }

@@ -25,7 +25,7 @@ var floors = [][]string{
 	{"kernel/", "pmem", "pmem/crash", "lab/guest", "lab/vm"},
 	{"exposure", "rules", "region", "pmem/fsck", "pmem/inspect", "pmem/model", "pmem/crash/", "lab/feature"},
 	{"audit/manifest", "region/", "pmem/workload", "lab"},
-	{"audit", "probe"},
+	{"audit", "guard", "probe"},
 	{"internal/term"},
 	{"cmd/safevma-vet/pool"},
 	{"cmd/safevma-vet/"},
