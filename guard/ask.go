@@ -2,6 +2,7 @@ package guard
 
 import (
 	"fmt"
+	"os"
 	"syscall"
 
 	"github.com/safevma/safevma/internal/sys"
@@ -10,7 +11,7 @@ import (
 // lock makes the program lock its memory: execve has ended all locks.
 func (k *keeper) lock(t *tracee) error {
 	s := &k.order.Settings
-	if !s.on(Lock) {
+	if !k.order.applies(Lock) {
 		return nil
 	}
 	flags := uint64(sys.MclCurrent | sys.MclFuture)
@@ -31,8 +32,10 @@ func (k *keeper) undumpable(t *tracee) error {
 	if err != nil {
 		return err
 	}
-	if _, _, err := t.call("prctl", sys.PrSetDumpable, 0); err != nil {
-		return err
+	if k.order.applies(NoDump) {
+		if _, _, err := t.call("prctl", sys.PrSetDumpable, 0); err != nil {
+			return err
+		}
 	}
 	after, _, err := t.call("prctl", sys.PrGetDumpable)
 	if err != nil {
@@ -75,7 +78,7 @@ func (k *keeper) ask(t *tracee) error {
 		return nil
 	}
 	for _, q := range []question{
-		{NoNamespaces, "unshare", "unshare(CLONE_NEWUSER)", []uint64{sys.NewUser}, "EPERM"},
+		{NoNamespaces, "unshare", "unshare(CLONE_NEWUSER, and no namespace)", []uint64{sys.NewUser | 1}, "EPERM"}, // else EINVAL
 		{NoAttach, "process_vm_readv", "process_vm_readv(1, no bytes)", []uint64{1, 0, 0, 0, 0, 0}, "EPERM"},
 		{NoURing, "io_uring_setup", "io_uring_setup(0, NULL)", []uint64{0, 0}, "EPERM"},
 		{KeepResident, "munlock", "munlock(0, 0)", []uint64{0, 0}, "EPERM"},
@@ -96,18 +99,8 @@ func (k *keeper) try(t *tracee, q question) error {
 	if err != nil {
 		return err
 	}
-	free, control := "not tried", "not tried"
-	if q.call != "unshare" { // this process would be somewhere else then
-		free = result(sys.RawCallErrno(q.call, q.args...))
-		control = fmt.Sprintf("%s: %s by a process without the filter", q.shown, free)
-	} else {
-		_, zero, err := t.call(q.call, 0)
-		if err != nil {
-			return err
-		}
-		free = result(zero)
-		control = "unshare(0): " + free
-	}
+	free := result(sys.RawCallErrno(q.call, q.args...))
+	control := fmt.Sprintf("%s: %s by a process without the filter", q.shown, free)
 	return k.say(q.rule, q.shown, result(errno), q.want, control, free != q.want)
 }
 
@@ -158,38 +151,64 @@ func (k *keeper) askState(t *tracee) error {
 	return nil
 }
 
-// askMemfd asks for an executable memfd, and for one that is not.
+// Seals of a memfd (fcntl(2)).
+const (
+	getSeals = 1034 // F_GET_SEALS
+	sealExec = 0x20 // F_SEAL_EXEC
+)
+
+// askMemfd asks for a memfd with no flags, which the setting of the namespace makes one that can't be
+// executed: the filter, which refuses one that is said to be, does not tell whether the setting is there.
 func (k *keeper) askMemfd(t *tracee) error {
-	s := &k.order.Settings
-	if !s.on(MemfdNoExec) || s.on(CodeCalls) && s.Violation == Kill {
+	if !k.order.Settings.on(MemfdNoExec) {
 		return nil
 	}
-	_, errno, err := t.call("memfd_create", t.name(), sys.MfdExec)
+	fd, errno, err := t.call("memfd_create", t.name(), 0)
 	if err != nil {
 		return err
 	}
-	fd, plain, err := t.call("memfd_create", t.name(), sys.MfdNoexecSeal)
-	if err != nil {
-		return err
-	}
-	if plain == 0 {
+	got := "memfd_create: " + result(errno)
+	if errno == 0 {
+		seals, _, err := t.call("fcntl", fd, getSeals)
+		if err != nil {
+			return err
+		}
 		if _, _, err := t.call("close", fd); err != nil {
 			return err
 		}
+		got = fmt.Sprintf("F_SEAL_EXEC %v", seals&sealExec != 0)
 	}
-	return k.say(MemfdNoExec, "memfd_create(MFD_EXEC)", result(errno), "EACCES", "memfd_create(MFD_NOEXEC_SEAL): "+result(plain), plain == 0)
+	control, shown := tmpfsSeals()
+	return k.say(MemfdNoExec, "memfd_create(0), fcntl(F_GET_SEALS)", got, "F_SEAL_EXEC true", control, shown)
+}
+
+// tmpfsSeals reads the seals of a file that is no memfd, and has not this one.
+func tmpfsSeals() (control string, shown bool) {
+	f, err := os.CreateTemp("/dev/shm", ".safevma-control-")
+	if err != nil {
+		return err.Error(), false
+	}
+	defer f.Close()
+	if err := os.Remove(f.Name()); err != nil {
+		return err.Error(), false
+	}
+	seals, err := sys.Seals(f)
+	if err != nil {
+		return err.Error(), false
+	}
+	return fmt.Sprintf("of a file on tmpfs F_SEAL_EXEC %v", seals&sealExec != 0), seals&sealExec == 0
 }
 
 const privateAnonymous = sys.MapPrivate | sys.MapAnonymous
 
-// askCode asks for memory that can be written and executed.
+// askCode asks for executable memory without a file, which MDWE alone would give.
 func (k *keeper) askCode(t *tracee) error {
 	s := &k.order.Settings
 	if !s.on(CodeCalls) || s.Violation == Kill {
 		return nil
 	}
 	none := ^uint64(0)
-	_, errno, err := t.call("mmap", 0, pageSize, sys.ProtRead|sys.ProtWrite|sys.ProtExec, privateAnonymous, none, 0)
+	_, errno, err := t.call("mmap", 0, pageSize, sys.ProtRead|sys.ProtExec, privateAnonymous, none, 0)
 	if err != nil {
 		return err
 	}
@@ -202,7 +221,7 @@ func (k *keeper) askCode(t *tracee) error {
 			return err
 		}
 	}
-	return k.say(CodeCalls, "mmap(PROT_READ|PROT_WRITE|PROT_EXEC)", result(errno), "EACCES", "mmap(PROT_READ|PROT_WRITE): "+result(plain), plain == 0)
+	return k.say(CodeCalls, "mmap(PROT_READ|PROT_EXEC, MAP_ANONYMOUS)", result(errno), "EACCES", "mmap(PROT_READ|PROT_WRITE): "+result(plain), plain == 0)
 }
 
 const pageSize = 4096

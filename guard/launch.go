@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -27,6 +28,8 @@ type Config struct {
 	Dry bool
 	// Verdicts is called once, when the program is at its first instruction.
 	Verdicts func(*Launch)
+
+	skip []Rule // for tests
 }
 
 // Launch is what was applied, and what was found of it.
@@ -84,11 +87,12 @@ type launcher struct {
 	outer   *exec.Cmd
 	group   *group
 	term    terminal
+	ignored []int
 }
 
 func (l *launcher) run(path string) (status syscall.WaitStatus, err error) {
 	s := l.config.Settings
-	if s.on(MemoryGroup) {
+	if s.on(MemoryGroup) && !slices.Contains(l.config.skip, MemoryGroup) {
 		if l.group, err = newGroup(s); err != nil {
 			l.launch.Steps = append(l.launch.Steps, Step{MemoryGroup, "", err.Error()})
 		} else {
@@ -96,13 +100,14 @@ func (l *launcher) run(path string) (status syscall.WaitStatus, err error) {
 			defer func() { err = errors.Join(err, l.group.remove()) }()
 		}
 	}
+	caught := l.signals()
 	l.term = openTerminal()
 	if err := l.start(path); err != nil {
 		return 0, err
 	}
 	defer l.end()
 	signals := make(chan os.Signal, 16)
-	signal.Notify(signals)
+	signal.Notify(signals, caught...)
 	defer signal.Stop(signals)
 	status, err = l.follow(signals)
 	if errors.Is(err, errDry) {
@@ -111,13 +116,29 @@ func (l *launcher) run(path string) (status syscall.WaitStatus, err error) {
 	return status, err
 }
 
+// signals are those that are passed on. What is ignored already stays so, here and in the program.
+func (l *launcher) signals() (caught []os.Signal) {
+	for n := syscall.Signal(1); n < 32; n++ {
+		switch n {
+		case syscall.SIGKILL, syscall.SIGSTOP, syscall.SIGURG, syscall.SIGCHLD, syscall.SIGTTOU, syscall.SIGTTIN:
+			continue // they are not to be caught, or about this process
+		}
+		if signal.Ignored(n) {
+			l.ignored = append(l.ignored, int(n))
+			continue
+		}
+		caught = append(caught, n)
+	}
+	return caught
+}
+
 // errDry ends a launch at the program's first instruction.
 var errDry = errors.New("not to be started")
 
 // start starts the outer stage, in its namespaces and its cgroup.
 func (l *launcher) start(path string) error {
 	s := l.config.Settings
-	o := order{Settings: *s, Path: path, Args: l.config.Command, Env: os.Environ(), Group: true}
+	o := order{Settings: *s, Path: path, Args: l.config.Command, Env: os.Environ(), Group: true, Skip: l.config.skip, Ignored: l.ignored}
 	if s.on(Lock) && os.Geteuid() == 0 {
 		o.Keep = []int{sys.CapIPCLock} // root too is held to the limit without it
 	}
@@ -207,7 +228,9 @@ func (l *launcher) follow(signals <-chan os.Signal) (syscall.WaitStatus, error) 
 			case !ok:
 				return 0, l.notStarted(failed)
 			case m.Failed != "":
-				failed = m.Failed
+				if failed == "" { // what the other stages say comes of it
+					failed = m.Failed
+				}
 			case m.Step != nil:
 				l.launch.Steps = append(l.launch.Steps, *m.Step)
 			case m.Asked != nil:
@@ -280,11 +303,9 @@ func (l *launcher) ready() error {
 	return l.wire.send(message{Go: true})
 }
 
-// pass sends a signal to the program. SIGURG is of the Go runtime, SIGCHLD about the stages.
+// pass sends a signal to the program.
 func (l *launcher) pass(s syscall.Signal) {
 	switch s {
-	case syscall.SIGURG, syscall.SIGCHLD, syscall.SIGTTOU, syscall.SIGTTIN:
-		return
 	case syscall.SIGTSTP: // of a terminal that the program does not have
 		s = syscall.SIGSTOP
 	case syscall.SIGCONT:

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 )
@@ -21,9 +22,16 @@ type order struct {
 	Env      []string `json:"env"`
 	Group    bool     `json:"group"`          // the program has a process group of its own
 	Keep     []int    `json:"keep,omitempty"` // capabilities that it keeps
+	// Ignored are the signals that the launcher was started to ignore, as nohup(1) does.
+	Ignored []int `json:"ignored,omitempty"`
+	// Skip are rules that are not applied, though they are on: a test sees to it that it is found.
+	Skip []Rule `json:"skip,omitempty"`
 	// Alone: the namespaces are there without the setting for which they were made.
 	Alone bool `json:"alone,omitempty"`
 }
+
+// applies reports whether a rule is to be applied.
+func (o *order) applies(r Rule) bool { return o.Settings.on(r) && !slices.Contains(o.Skip, r) }
 
 // message is what one side tells the other.
 type message struct {

@@ -42,13 +42,20 @@ const (
 
 func (s *Settings) on(r Rule) bool { return s.Rules[r] }
 
+// without returns settings with some rules off.
+func (s *Settings) without(off []Rule) Settings {
+	less := *s
+	less.Rules = maps.Clone(s.Rules)
+	for _, r := range off {
+		delete(less.Rules, r)
+	}
+	return less
+}
+
 // filtered reports whether any rule needs a seccomp filter.
 func (s *Settings) filtered() bool {
 	return slices.ContainsFunc([]Rule{CodeCalls, NoNamespaces, NoAttach, NoURing, KeepResident, MemfdWatch, NoDump}, s.on)
 }
-
-// traced reports whether any rule is a call that the program makes before its first instruction.
-func (s *Settings) traced() bool { return s.on(Lock) || s.on(NoDump) }
 
 // contained reports whether any rule needs namespaces.
 func (s *Settings) contained() bool {

@@ -85,11 +85,9 @@ func next(stage string, files ...*os.File) *exec.Cmd {
 	return cmd
 }
 
-// deaf keeps signals from a stage: the launcher passes on what is meant for the program.
-func deaf() {
-	signal.Ignore(syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGTSTP, syscall.SIGTTIN,
-		syscall.SIGTTOU, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGPIPE, syscall.SIGALRM)
-}
+// deaf keeps signals from a stage: the launcher passes on what is meant for the program. They are caught,
+// and not ignored: what is ignored stays so when a program is executed.
+func deaf() { signal.Notify(make(chan os.Signal, 1)) }
 
 // outer is init of the namespace whose settings the program can't lower.
 func outer(w *wire, file *os.File, o *order) int {
@@ -97,10 +95,10 @@ func outer(w *wire, file *os.File, o *order) int {
 	if m, err := w.receive(); err != nil || !m.Go { // until it is in its cgroup
 		return fail(w, "outer", fmt.Errorf("the launcher does not go on: %w", err))
 	}
-	if o.Settings.on(OOMScore) {
+	if o.applies(OOMScore) {
 		w.step(OOMScore, "", os.WriteFile("/proc/self/oom_score_adj", []byte(strconv.Itoa(o.Settings.OOMScore)), 0))
 	}
-	if o.Settings.on(MemfdNoExec) {
+	if o.applies(MemfdNoExec) {
 		err := os.WriteFile("/proc/sys/vm/memfd_noexec", []byte("2"), 0)
 		w.step(MemfdNoExec, "vm.memfd_noexec=2 above", err)
 		if err != nil { // then the filter asks of each memfd what the kernel would have made of it

@@ -50,10 +50,10 @@ func mounts(w *wire, o *order) error {
 	if err := sys.MountPrivate(); err != nil {
 		return err
 	}
-	if s.on(NoExecFolders) {
+	if o.applies(NoExecFolders) {
 		w.step(NoExecFolders, fmt.Sprint(s.Folders), noExec(s.Folders))
 	}
-	err := sys.MountProc("/proc", s.on(ProcReadOnly))
+	err := sys.MountProc("/proc", o.applies(ProcReadOnly))
 	if s.on(ProcReadOnly) {
 		w.step(ProcReadOnly, "", err)
 		return nil

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"syscall"
 
 	"github.com/safevma/safevma/internal/sys"
@@ -13,8 +14,11 @@ import (
 // would forbid. It returns only if that fails.
 func target(w *wire, o *order) error {
 	s := &o.Settings
+	for _, n := range o.Ignored {
+		signal.Ignore(syscall.Signal(n))
+	}
 	apply := func(r Rule, detail string, fn func() error) {
-		if s.on(r) {
+		if o.applies(r) {
 			w.step(r, detail, fn())
 		}
 	}
@@ -24,13 +28,13 @@ func target(w *wire, o *order) error {
 	apply(NoDump, "RLIMIT_CORE 0", func() error { return os.NewSyscallError("setrlimit(CORE)", sys.SetLimit(sys.LimitCore, 0)) })
 	apply(MDWE, "", func() error { return prctl("PR_SET_MDWE", sys.PrSetMDWE, sys.MDWERefuseExecGain) })
 	apply(NoPrivileges, fmt.Sprintf("but %v", o.Keep), func() error { return sys.KeepCapabilities(o.Keep...) })
-	if s.on(NoPrivileges) || s.filtered() {
+	if o.applies(NoPrivileges) || s.filtered() && os.Geteuid() != 0 {
 		if err := sys.NoNewPrivileges(); err != nil {
 			return err
 		}
 	}
 	if s.filtered() {
-		if err := confine(w, s); err != nil {
+		if err := confine(w, o); err != nil {
 			return err
 		}
 	}
@@ -42,10 +46,11 @@ func target(w *wire, o *order) error {
 }
 
 // confine loads the filter. From then on this process is under it too.
-func confine(w *wire, s *Settings) error {
+func confine(w *wire, o *order) error {
+	s := o.Settings.without(o.Skip)
 	pass := os.NewFile(passFD, "pass")
 	watch := s.on(MemfdWatch)
-	listener, err := sys.LoadFilter(filterFor(s, watch).program(), watch)
+	listener, err := sys.LoadFilter(filterFor(&s, watch).program(), watch)
 	if watch && err == nil {
 		err = errors.Join(sys.SendDescriptor(pass, listener), listener.Close())
 	}

@@ -7,6 +7,7 @@ var CallNumbers = map[string]uint32{
 	"bpf":               unix.SYS_BPF,
 	"clone":             unix.SYS_CLONE,
 	"clone3":            unix.SYS_CLONE3,
+	"fcntl":             unix.SYS_FCNTL,
 	"fsconfig":          unix.SYS_FSCONFIG,
 	"fsmount":           unix.SYS_FSMOUNT,
 	"fsopen":            unix.SYS_FSOPEN,
