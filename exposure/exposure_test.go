@@ -109,6 +109,14 @@ func TestHoles(t *testing.T) {
 	if !slices.Equal(holes, []uint64{0, 3, 4, 6, 7}) {
 		t.Errorf("holes at %v", holes)
 	}
+	e := &Exposure{Rows: []Row{{}}}
+	s := sweep{frames: memory(t, []vma.FrameFlags{0, 0, anon, 0}, []uint64{0, 0, 1, 0}), ram: ram{{0, 1}, {2, 3}}, own: []page{{2, 0}}, exposure: e}
+	if err := s.all(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if e.Memory.Counts[vma.FrameIsHole] != 2 || e.Memory.Counts[vma.FrameIsKernel] != 1 || e.Total.Kernel != 0 {
+		t.Errorf("%v, %+v", e.Memory.Counts, e.Total)
+	}
 	none := parseRAM("00000000-00000000 : System RAM\n")
 	if none.hole(3) {
 		t.Error("a hole in memory of which nothing is known")
