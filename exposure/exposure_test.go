@@ -283,3 +283,23 @@ func TestSVG(t *testing.T) {
 		t.Errorf("%d cells", got)
 	}
 }
+
+// Whatever the text, ranges of memory are not empty, and counters are known or say why not.
+func FuzzParse(f *testing.F) {
+	f.Add("00001000-0009fbff : System RAM\n100000000-13fffffff : System RAM (kmem)\n")
+	f.Add("nr_slab_reclaimable 5\nnr_slab_unreclaimable 7\nnr_page_table_pages 3\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		for _, r := range parseRAM(text) {
+			if r[0] >= r[1] {
+				t.Errorf("%q: %v", text, r)
+			}
+		}
+		r := parseRAM(text)
+		for frame := range uint64(4) {
+			r.hole(frame)
+		}
+		if c := parseStatistics(text); c.err == nil && (c.slab > 1<<50 || c.pageTables > 1<<50) {
+			t.Errorf("%q: %+v", text, c)
+		}
+	})
+}

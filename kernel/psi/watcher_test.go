@@ -259,3 +259,25 @@ func TestParseSpec(t *testing.T) {
 		}
 	}
 }
+
+// What is read as a trigger is one that the kernel takes from somebody, and is written so
+// that it is read again.
+func FuzzParseSpec(f *testing.F) {
+	f.Add("some 150ms/1s")
+	f.Add("full 2s/10s")
+	f.Fuzz(func(t *testing.T, text string) {
+		s, err := ParseSpec(text)
+		if err != nil {
+			if !errors.Is(err, ErrSpec) {
+				t.Error(err)
+			}
+			return
+		}
+		if again, err := ParseSpec(s.String()); err != nil || again != s {
+			t.Errorf("%q: %v, then %v, %v", text, s, again, err)
+		}
+		if wide := s.Widened(); wide.Validate() != nil || !wide.Unprivileged() {
+			t.Errorf("%v widened is %v", s, wide)
+		}
+	})
+}
