@@ -93,6 +93,19 @@ func TestSharedAndOwn(t *testing.T) {
 	}
 }
 
+// A page that has another frame than before, or none, or is mapped once instead of twice,
+// has moved; one that is new has not.
+func TestMissing(t *testing.T) {
+	before := []page{{1, 0}, {2, 0}, {2, 0}, {3, 1}, {5, 1}}
+	after := []page{{1, 0}, {2, 0}, {3, 2}, {4, 1}, {5, 1}, {9, 1}}
+	if n := missing(before, after); n != 2 {
+		t.Errorf("%d have moved, want 2", n)
+	}
+	if n := missing(before, before) + missing(nil, after); n != 0 {
+		t.Errorf("%d have moved", n)
+	}
+}
+
 // Frames without flags are the kernel's where memory is, and holes elsewhere.
 func TestHoles(t *testing.T) {
 	r := parseRAM("00001000-00002fff : System RAM\n  00001000-00001fff : Kernel code\n00003000-00003fff : PCI\n00005000-00005fff : System RAM (kmem)\n")
