@@ -188,6 +188,9 @@ func live(t *testing.T) *Exposure {
 // Memory of which the truth is known: own pages that were touched are counted, and pages
 // of secret memory are told apart.
 func TestLive(t *testing.T) {
+	if testing.Short() {
+		t.Skip("reads all page frames; make test has it")
+	}
 	const pages = 300
 	size := pages * os.Getpagesize()
 	b, err := sys.Mmap(size, sys.ProtRead|sys.ProtWrite, sys.MapPrivate|sys.MapAnonymous|sys.MapPopulate, -1, 0)
