@@ -15,9 +15,16 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/safevma/safevma/probe"
 )
 
-func main() { os.Exit(run()) }
+func main() {
+	if probe.Asked() {
+		os.Exit(probe.Serve(os.Stdin, os.Stdout))
+	}
+	os.Exit(run())
+}
 
 // The exit statuses.
 const (
@@ -114,6 +121,25 @@ SIGTERM. Findings win over not measurable. Colours follow NO_COLOR.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newAudit(), newVMA(), newMemfd(), newBaseline(), newHost(), newRules(), newGuarantees(), newVersion(), newMan(), newPolicy(), newPool(), newSlab(), newExposure())
+	root.AddCommand(
+		newAudit(),
+		newBaseline(),
+		newExposure(),
+		newGuarantees(),
+		newHost(),
+		newMGLRU(),
+		newMan(),
+		newMemfd(),
+		newPSI(),
+		newPolicy(),
+		newPool(),
+		newProbe(),
+		newRules(),
+		newSlab(),
+		newVMA(),
+		newVerify(),
+		newVersion(),
+		newZones(),
+	)
 	return root
 }
