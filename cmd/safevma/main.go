@@ -16,12 +16,16 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/safevma/safevma/guard"
 	"github.com/safevma/safevma/probe"
 )
 
 func main() {
 	if probe.Asked() {
 		os.Exit(probe.Serve(os.Stdin, os.Stdout))
+	}
+	if guard.Asked() {
+		os.Exit(guard.Serve())
 	}
 	os.Exit(run())
 }
@@ -135,6 +139,7 @@ SIGTERM. Findings win over not measurable. Colours follow NO_COLOR.`,
 		newPool(),
 		newProbe(),
 		newRules(),
+		newRun(),
 		newSlab(),
 		newVMA(),
 		newVerify(),

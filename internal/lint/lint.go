@@ -25,7 +25,7 @@ var floors = [][]string{
 	{"kernel/", "pmem", "pmem/crash", "lab/guest", "lab/vm"},
 	{"exposure", "watch", "rules", "region/internal/view", "pmem/fsck", "pmem/inspect", "pmem/model", "pmem/crash/", "lab/feature"},
 	{"audit/manifest", "region", "pmem/workload", "lab"},
-	{"audit", "probe", "region/"},
+	{"audit", "guard", "probe", "region/"},
 	{"internal/term"},
 	{"cmd/safevma-vet/pool"},
 	{"cmd/safevma-vet/"},
