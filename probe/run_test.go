@@ -23,6 +23,9 @@ func TestMain(m *testing.M) {
 	if Asked() {
 		os.Exit(Serve(os.Stdin, os.Stdout))
 	}
+	// The race detector sleeps for a second at the end of each process, of which there are
+	// hundreds here.
+	os.Setenv("GORACE", os.Getenv("GORACE")+" atexit_sleep_ms=0")
 	os.Exit(m.Run())
 }
 
@@ -83,7 +86,11 @@ func TestNothingIsLeft(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	var probes []Probe
 	if testing.Short() {
-		probes = slices.DeleteFunc(Catalogue(), func(p Probe) bool { return p.limit() != DefaultLimit || p.Needs.Alone && p.ID != "oom-limit" })
+		for i, p := range Catalogue() {
+			if i%4 == 0 && p.limit() == DefaultLimit || p.Needs.Folder && !p.Needs.Alone && p.Needs.Cgroup == 0 || p.ID == "oom-limit" {
+				probes = append(probes, p)
+			}
+		}
 	}
 	before := look(t)
 	report := runAll(t, Config{Probes: probes})
