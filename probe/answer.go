@@ -11,6 +11,7 @@ import (
 
 	"github.com/safevma/safevma/guarantee"
 	"github.com/safevma/safevma/internal/sys"
+	"github.com/safevma/safevma/kernel/cgroup"
 )
 
 // Answer is what an attempt gave, as short text that is compared exactly: "ok", the name
@@ -73,7 +74,7 @@ var sink byte
 
 // missing reports whether an error says that the kernel does not have the call.
 func missing(err error) bool {
-	return errors.Is(err, syscall.ENOSYS) || errors.Is(err, syscall.EOPNOTSUPP) || errors.Is(err, fs.ErrNotExist)
+	return errors.Is(err, cgroup.ErrNoController) || errors.Is(err, syscall.ENOSYS) || errors.Is(err, syscall.EOPNOTSUPP) || errors.Is(err, fs.ErrNotExist)
 }
 
 func denied(err error) bool {

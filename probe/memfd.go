@@ -61,6 +61,7 @@ func memfdExecProbes() []Probe {
 		Experiment: "memfd_create with both flags", Control: "memfd_create with each of them",
 		Oracle: "EINVAL: confirmed; ok: refuted",
 		run: func(t *trial) {
+			t.memfd(sys.MfdExec, 0).Close()
 			compare(t, experiment[int]{try: "memfd_create", do: create,
 				on: "MFD_EXEC|MFD_NOEXEC_SEAL", subject: sys.MfdExec | sys.MfdNoexecSeal, confirms: []Answer{"EINVAL"}, refutes: []Answer{OK},
 				controls: []control[int]{{"MFD_EXEC", sys.MfdExec, OK}, {"MFD_NOEXEC_SEAL", sys.MfdNoexecSeal, OK}}})

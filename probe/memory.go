@@ -2,9 +2,11 @@ package probe
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/safevma/safevma/internal/sys"
 	"github.com/safevma/safevma/kernel/process"
@@ -93,6 +95,9 @@ func (t *trial) protected(pages, prot int) []byte {
 // memfd makes a memfd whose pages are filled.
 func (t *trial) memfd(flags, pages int) *os.File {
 	f, err := sys.MemfdCreate("safevma-probe", flags)
+	if errors.Is(err, syscall.EINVAL) && flags&(sys.MfdExec|sys.MfdNoexecSeal) != 0 {
+		t.stop(Missing, "memfd_create(%#x): EINVAL (before Linux 6.3)", flags)
+	}
 	t.must("memfd_create", err)
 	b := make([]byte, pages*pageSize)
 	fill(b)

@@ -22,7 +22,7 @@ func readOnlyProbes() []Probe {
 		f := t.sealed(1, sys.SealWrite|sys.SealShrink|sys.SealGrow|sys.SealSeal)
 		b, err := sys.Mmap(pageSize, sys.ProtRead, flags, int(f.Fd()), 0)
 		if errors.Is(err, syscall.EPERM) {
-			t.stop(Missing, "mmap(PROT_READ, MAP_SHARED) of a memfd with F_SEAL_WRITE: EPERM (before Linux 6.7)")
+			t.stop(Missing, "mmap(PROT_READ, MAP_SHARED) of a memfd with F_SEAL_WRITE: EPERM")
 		}
 		t.must("mmap", err)
 		return b
@@ -130,7 +130,7 @@ func uffdProbes() []Probe {
 	protected := func(t *trial, features uint64, b []byte) *sys.Userfaultfd {
 		u, err := sys.NewUserfaultfd(features)
 		if errors.Is(err, syscall.EINVAL) {
-			t.stop(Missing, "%v", err)
+			t.stop(Missing, "%v (this kernel lacks features %#x)", err, features)
 		}
 		t.must("userfaultfd", err)
 		t.must("register", u.RegisterWP(b))

@@ -70,7 +70,7 @@ func sealReadMap() Probe {
 		Claim:      "a memfd with F_SEAL_WRITE can be mapped shared and read-only",
 		Experiment: "mmap(PROT_READ, MAP_SHARED) of a memfd with F_SEAL_WRITE",
 		Control:    "the same writable, and of a memfd without seals",
-		Oracle:     "ok: confirmed; EPERM: refuted (before Linux 6.7, commit 28464bbb2ddc)",
+		Oracle:     "ok: confirmed; EPERM: refuted",
 		run: func(t *trial) {
 			compare(t, experiment[how]{try: "mmap(MAP_SHARED)", do: func(h how) Answer {
 				_, err := sys.Mmap(pageSize, h.prot, shared, int(t.sealed(1, h.seals).Fd()), 0)

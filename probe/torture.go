@@ -192,7 +192,7 @@ func tortureProbe(id, claim, what string, plant fault, count func(*counts) int64
 				t.note("torture", "%d changes, %d forks, %d reads at rest in %v; %d foreign, %d stale, %d lost (planted: %v)", c.changes.Load(), c.forks.Load(), c.reads.Load(),
 					time.Since(start).Round(time.Millisecond), c.foreign.Load(), c.stale.Load(), c.lost.Load(), plant != sound)
 				switch {
-				case c.reads.Load() < 100 || c.changes.Load() < 100:
+				case c.reads.Load() < 50 || c.changes.Load() < 32:
 					return answerf("only %d reads, %d changes", c.reads.Load(), c.changes.Load())
 				case n > 0:
 					return "any"
