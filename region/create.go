@@ -138,13 +138,13 @@ func (r *Region) advise() error {
 			continue
 		}
 		if err := sys.Madvise(mapping, a.advice); err != nil {
-			return cannot(a.of, "", ErrUnsupported, err)
+			return cannot(a.of, "the kernel refuses the advice", ErrUnsupported, err)
 		}
 	}
 	if r.has.has(noMerge) && r.has&(secret|readOnly) == 0 { // shared memory is never merged
 		err := sys.Madvise(mapping, sys.MadvUnmergeable)
 		if err != nil && !errors.Is(err, syscall.EINVAL) { // EINVAL: a kernel without KSM
-			return cannot(noMerge, "", ErrUnsupported, err)
+			return cannot(noMerge, "the kernel refuses the advice", ErrUnsupported, err)
 		}
 	}
 	return nil
@@ -172,7 +172,7 @@ func (r *Region) lock() error {
 	switch {
 	case errors.Is(err, syscall.EPERM):
 		return cannot(of, "no memory may be locked (RLIMIT_MEMLOCK is 0)", ErrLimit, err)
-	case errors.Is(err, syscall.ENOMEM), errors.Is(err, syscall.EAGAIN):
+	case errors.Is(err, syscall.ENOMEM), errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.EFAULT):
 		return cannot(of, "the limit on locked memory (RLIMIT_MEMLOCK), or the memory, is exhausted", ErrLimit, err)
 	case err != nil:
 		return r.failed(of, "", err)
@@ -195,7 +195,7 @@ func (r *Region) finish() error {
 	}
 	if r.has.has(sealed) {
 		if err := sys.Mseal(r.whole); err != nil {
-			return cannot(sealed, "", ErrUnsupported, err)
+			return cannot(sealed, "the kernel has no mseal: that came with Linux 6.10, for 64 bits", ErrUnsupported, err)
 		}
 	}
 	return nil

@@ -51,6 +51,8 @@ func TestLeavesNothing(t *testing.T) {
 		{[]region.Option{region.ReadOnly(func([]byte) error { return failing })}, failing},
 		{[]region.Option{region.OnUse(exhausted(t))}, region.ErrLimit},
 		{[]region.Option{region.Secret(), region.WipeOnFork()}, region.ErrConflict},
+		// Fails last of all, but where there are protection keys.
+		{[]region.Option{region.Sealed(), region.Windowed(), region.Guarded(), region.OnUse(budget)}, nil},
 	}
 	cycle := func(n int) {
 		k := kinds[n%len(kinds)]
@@ -104,6 +106,7 @@ func exhausted(t *testing.T) *region.Budget {
 
 // A panic of the function that fills leaves nothing either.
 func TestFillPanics(t *testing.T) {
+	mapped(t, 1, region.ReadOnlyUntilClose(func([]byte) error { return nil })) // or there is none here
 	before, fds := mappings(t), descriptors(t)
 	for range 100 {
 		func() {

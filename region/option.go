@@ -17,11 +17,10 @@ func (s set) apply(to *spec) { to.has |= s }
 // Secret asks for memory outside the kernel's linear map (memfd_secret(2), Linux 5.14): paths
 // of the kernel that take pages by themselves, such as ptrace(2), process_vm_readv(2) or
 // O_DIRECT, can't read it. No descriptor to it stays open, and a child does not inherit it.
-// It brings NoDump, NoFork, NoExec, NoMerge and NoSwap.
+// It brings NoDump, NoFork, NoExec, NoMerge and NoSwap, and Resident unless [OnUse] is asked.
 //
 // System calls that this process makes still copy from and to it, and root can read it from
-// within this process (uprobes, BPF). Pages come when they are touched, unless [Resident] is
-// asked too.
+// within this process (uprobes, BPF).
 func Secret() Option { return secret }
 
 // Resident asks that every page is in memory, and locked, when Map returns (mlock(2)). It
@@ -106,5 +105,6 @@ func (w within) apply(to *spec) {
 }
 
 // OnUse asks that memory is committed when it is first touched, within a budget: the sizes
-// of all regions of a budget together never exceed it.
+// of all regions of a budget together never exceed it. With [Secret] a touch that the limit on
+// locked memory forbids faults on newer kernels, where older ones let Map fail.
 func OnUse(budget *Budget) Option { return within{budget} }

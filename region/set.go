@@ -70,8 +70,13 @@ func (s set) requirement() string {
 	return guarantees[bits.TrailingZeros16(uint16(s))].requirement
 }
 
-// closed returns s with all that its guarantees bring along.
+// closed returns s with all that its guarantees bring along. Secret memory is all there before it
+// is used, unless it is asked to come on use: newer kernels (7.3 does) look at the limit on locked
+// memory when a page is touched, and answer with SIGBUS.
 func (s set) closed() set {
+	if s.has(secret) && !s.has(onUse) {
+		s |= resident
+	}
 	all := s
 	s.each(func(one set) { all |= guarantees[bits.TrailingZeros16(uint16(one))].implies })
 	return all

@@ -58,19 +58,38 @@ func (x *examination) read(addr uint64) error {
 // secretDevices are learnt once: they stay the same until the next boot.
 var secretDevices = sync.OnceValues(memfd.LearnDevices)
 
+// isSecret reports whether all of it is secret memory.
+func (x *examination) isSecret() bool { return len(x.notSecret()) == 0 }
+
+// notSecret returns the lines of what is not.
+func (x *examination) notSecret() []string {
+	devices, _ := secretDevices() // of zero devices, nothing is
+	lines := x.space.Gaps(x.start, x.end)
+	for _, v := range x.space.Over(x.start, x.end) {
+		if devices.Classify(v.Dev.Major, v.Dev.Minor, string(v.Name)) != memfd.Secret {
+			lines = append(lines, view.Line(v))
+		}
+	}
+	return lines
+}
+
+// secretControl: an ordinary memfd is told from secret memory.
+func (x *examination) secretControl() guarantee.Control {
+	devices, _ := secretDevices()
+	v := x.space.At(sys.Addr(x.ordinary.Twice[0]))
+	if v == nil || devices.Classify(v.Dev.Major, v.Dev.Minor, string(v.Name)) != memfd.Memfd {
+		return controlFailed("an ordinary memfd is not told from secret memory")
+	}
+	return passed("an ordinary memfd, in the same list, is told from it: %s", view.Line(v))
+}
+
 func (x *examination) outsideLinearMap() outcome {
 	const call = "process_vm_readv"
 	o := outcome{status: guarantee.Holds, source: smaps + ", " + call, message: "it is secret memory: the kernel's linear map has no page of it, and GUP refuses it"}
-	devices, err := secretDevices()
-	if err != nil || devices.Secret == (memfd.Device{}) {
+	if devices, err := secretDevices(); err != nil || devices.Secret == (memfd.Device{}) {
 		return unknown(smaps, "what secret memory looks like could not be learnt: %v", err)
 	}
-	o.raw = x.space.Gaps(x.start, x.end)
-	for _, v := range x.space.Over(x.start, x.end) {
-		if devices.Classify(v.Dev.Major, v.Dev.Minor, string(v.Name)) != memfd.Secret {
-			o.raw = append(o.raw, view.Line(v))
-		}
-	}
+	o.raw = x.notSecret()
 	if len(o.raw) > 0 {
 		o.status, o.message = guarantee.Broken, "it is not secret memory"
 	} else {
@@ -184,7 +203,7 @@ func (x *examination) readOnly() outcome {
 	o.raw = x.space.Lacking(x.start, x.end, vma.FlagShared, vma.FlagWrite|vma.FlagMayWrite)
 	for _, v := range x.space.Over(x.start, x.end) {
 		for _, other := range x.space.Others(v) {
-			if other.Flags&(vma.FlagWrite|vma.FlagMayWrite) != 0 && !x.mine(other) {
+			if other.Flags&(vma.FlagWrite|vma.FlagMayWrite) != 0 {
 				o.raw = append(o.raw, view.Line(other))
 			}
 		}

@@ -61,12 +61,21 @@ func (x *examination) notDumped() outcome {
 	return x.flags(vma.FlagDontDump, 0, x.ordinary.Plain, "no core dump has it", "a core dump would have it")
 }
 
+// locked: secret memory is locked by its nature. Kernels up to 6.18 say so of its VMAs, too; since
+// its pages are on no list from which memory is reclaimed, 7.3 does not.
 func (x *examination) locked() outcome {
-	without := vma.Flags(0)
+	want, without := vma.FlagLocked, vma.FlagDroppable
 	if x.r.has.has(resident) {
-		without = vma.FlagLockOnFault
+		without |= vma.FlagLockOnFault
 	}
-	o := x.flags(vma.FlagLocked, without|vma.FlagDroppable, x.ordinary.Plain, "it is locked, and none of it is in swap", "a part of it is not locked")
+	if x.isSecret() {
+		want = 0
+	}
+	o := x.flags(want, without, x.ordinary.Plain, "it is locked, and none of it is in swap", "a part of it is not locked")
+	if want == 0 {
+		o.message = "it is secret memory, which can't leave memory, and none of it is in swap"
+		o.control = x.secretControl()
+	}
 	for i, page := range x.pages {
 		if page.Swapped() {
 			o.status, o.message = guarantee.Broken, "a part of it is in swap"
@@ -191,9 +200,7 @@ func (x *examination) alone() outcome {
 	o := outcome{status: guarantee.Holds, source: smaps + ", " + pagemap, message: "nothing else maps its pages", control: x.aliasControl()}
 	for _, v := range x.space.Over(x.start, x.end) {
 		for _, other := range x.space.Others(v) {
-			if !x.mine(other) {
-				o.raw = append(o.raw, view.Line(other))
-			}
+			o.raw = append(o.raw, view.Line(other))
 		}
 	}
 	if len(o.raw) > 0 {
@@ -215,9 +222,6 @@ func (x *examination) alone() outcome {
 	o.raw = append(x.space.Lines(x.start, x.end), x.countMapped()...)
 	return o
 }
-
-// mine reports whether a VMA is a piece of the region.
-func (x *examination) mine(v *vma.VMA) bool { return v.Start < x.end && x.start < v.End }
 
 // countMapped asks kpagecount, where that may be read, and returns lines for the record.
 func (x *examination) countMapped() []string {

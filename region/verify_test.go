@@ -40,10 +40,10 @@ func TestVerify(t *testing.T) {
 		verdicts int
 	}{
 		"plain":                   {100, nil, 0},
-		"secret":                  {100, []region.Option{region.Secret()}, 8},
+		"secret":                  {100, []region.Option{region.Secret()}, 9},
 		"secret resident guarded": {5000, []region.Option{region.Secret(), region.Resident(), region.Guarded()}, 11},
-		"secret sealed guarded":   {100, []region.Option{region.Secret(), region.Sealed(), region.Guarded()}, 11},
-		"secret windowed":         {100, []region.Option{region.Secret(), region.Windowed(), region.Guarded()}, 11},
+		"secret sealed guarded":   {100, []region.Option{region.Secret(), region.Sealed(), region.Guarded()}, 12},
+		"secret windowed":         {100, []region.Option{region.Secret(), region.Windowed(), region.Guarded()}, 12},
 		"resident":                {100000, []region.Option{region.Resident()}, 2},
 		"everything of ordinary":  {5000, []region.Option{region.Resident(), region.Guarded(), region.Sealed(), region.NoDump(), region.NoFork(), region.NoExec(), region.NoMerge()}, 9},
 		"windowed resident wiped": {5000, []region.Option{region.Resident(), region.Windowed(), region.WipeOnFork(), region.Guarded()}, 6},

@@ -49,7 +49,7 @@ func TestOutputError(t *testing.T) {
 		"pool", "pool info " + pool, "pool info -o json " + pool, "pool check " + pool, "pool check -o json " + pool, "pool inspect -o json " + pool,
 		"pool dump " + pool, "pool dump -o json " + pool, "--help", "help vma", "vma --help", "version", "version -o json", "rules", "rules -o json", "guarantees", "guarantees -o json",
 		"guarantees -o markdown", "completion bash", "completion fish", "vma self", "vma self -o json", "baseline " + pid, "host", "host -o json",
-		"memfd -o json", "audit --host", "audit --pid " + pid + " -o json",
+		"memfd -o json", "verify self --require Secret", "audit --host", "audit --pid " + pid + " -o json",
 	} {
 		for _, out := range []*os.File{full, unwritable} {
 			cmd := exec.Command("safevma", strings.Fields(args)...)

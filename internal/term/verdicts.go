@@ -16,6 +16,8 @@ import (
 type ReportOptions struct {
 	// Verbose shows all subjects and all raw lines, and the verdicts that hold.
 	Verbose bool
+	// Holds shows the verdicts that hold, too.
+	Holds bool
 }
 
 // Report shows the findings of a report, then what could not be measured, then a table
@@ -27,6 +29,9 @@ func (w *Writer) Report(r *guarantee.Report, o ReportOptions) {
 			c.Processes, c.VMAs, r.Window.To.Sub(r.Window.From).Round(time.Millisecond), c.KernelThreads)))
 	}
 	statuses := []guarantee.Status{guarantee.Broken}
+	if o.Holds {
+		statuses = append(statuses, guarantee.Holds)
+	}
 	if o.Verbose {
 		statuses = guarantee.Statuses()
 	}

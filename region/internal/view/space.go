@@ -83,12 +83,13 @@ func (s *Space) Lines(start, end uint64) []string {
 	return lines
 }
 
-// Others returns the VMAs that show the same file as v: its aliases.
+// Others returns the VMAs that show a part of what v shows of a file: its aliases.
 func (s *Space) Others(v *vma.VMA) []*vma.VMA {
 	var others []*vma.VMA
 	for i := range s.VMAs {
 		o := &s.VMAs[i]
-		if v.Inode != 0 && o.Inode == v.Inode && o.Dev == v.Dev && o.Start != v.Start {
+		sameFile := v.Inode != 0 && o.Inode == v.Inode && o.Dev == v.Dev && o.Start != v.Start
+		if sameFile && o.Offset < v.Offset+v.Size() && v.Offset < o.Offset+o.Size() {
 			others = append(others, o)
 		}
 	}
