@@ -82,9 +82,6 @@ func (t *trial) anon(pages int) []byte {
 	return b
 }
 
-// none is memory that nothing may touch.
-func (t *trial) none(pages int) []byte { return t.mapped(pages, sys.ProtNone, private, nil) }
-
 // protected is filled anonymous memory with a protection.
 func (t *trial) protected(pages, prot int) []byte {
 	b := t.anon(pages)
