@@ -11,15 +11,18 @@ import (
 
 // conditions says where and how a table was measured.
 func (o options) conditions(p compare.Place, folder, before string) string {
-	medium := compare.Device(folder)
-	if p == compare.Memory {
-		medium = "tmpfs in place of DAX"
+	medium := ""
+	switch p {
+	case compare.Memory:
+		medium = "Medium: tmpfs in place of DAX. "
+	case compare.Disk:
+		medium = "Medium: " + compare.Device(folder) + ". "
 	}
 	trial := ""
 	if o.ops != 1 {
 		trial = fmt.Sprintf(" **A trial: %g of the operations.**", o.ops)
 	}
-	return fmt.Sprintf("Medium: %s. Medians of %d rounds, in each of which all ran in turn; ratios with the least and the most of a round. "+
+	return fmt.Sprintf("%sMedians of %d rounds, in each of which all ran in turn; ratios with the least and the most of a round. "+
 		"%d CPUs (%s), Linux %s, %s. Load average %s before, %s after.%s",
 		medium, o.rounds, runtime.NumCPU(), processor(), kernel(), runtime.Version(), before, load(), trial)
 }

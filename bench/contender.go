@@ -4,11 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"runtime/debug"
 	"strconv"
+	"strings"
 
 	"github.com/safevma/safevma/bench/measure"
 	"github.com/safevma/safevma/bench/pool"
+	"github.com/safevma/safevma/bench/secrets"
 	"github.com/safevma/safevma/bench/store"
 	"github.com/safevma/safevma/pmem"
 	"github.com/safevma/safevma/pmem/medium"
@@ -29,10 +32,26 @@ func works() map[string]work {
 		"pool-commit":  pooled(pool.Commits, pmem.Options{}),
 		"pool-buckets": pooled(pool.Buckets, pmem.Options{}),
 	}
+	maps.Copy(all, secretWorks())
 	for name, open := range store.All {
 		all[name] = func(folder string, n, ops int) (pool.Result, error) {
 			m, note, err := store.Commits(open, folder, n, ops)
 			return pool.Result{Measures: []measure.Measure{m}, Notes: []string{version(store.Module[name]) + "; " + note}}, err
+		}
+	}
+	return all
+}
+
+// secretWorks says of memguard which version it is.
+func secretWorks() map[string]work {
+	all := map[string]work{}
+	for name, do := range secrets.Works {
+		all[name] = func(folder string, n, ops int) (pool.Result, error) {
+			result, err := do(folder, n, ops)
+			if strings.HasPrefix(name, "memguard") {
+				result.Notes = append(result.Notes, version("github.com/awnumar/memguard"))
+			}
+			return result, err
 		}
 	}
 	return all

@@ -9,7 +9,7 @@ import (
 // tables are all that there are, in the order of the page. A new one needs its markers on
 // the page.
 func tables() []compare.Table {
-	return []compare.Table{transactions(), crc(), commits(1), commits(16)}
+	return []compare.Table{transactions(), crc(), commits(1), commits(16), keeping()}
 }
 
 const aboutTransactions = `One thread. A transaction changes as many distinct objects of 64 bytes as it says, each wholly,
@@ -112,3 +112,39 @@ written before, and nothing else.`
 
 const aboutGroup = `The keys of the writers are disjoint. bbolt commits with Batch, which goes as soon as all 16
 wait. LMDB has no group commit.`
+
+const aboutSecrets = `Secrets of 32 bytes that are locked, between guards and not dumped. *Allocate and free*: of a pool
+and of memguard (NewBuffer, Destroy). *Open*: a secret that is sealed, decrypted to locked memory,
+compared with what it must be, and freed; memguard does so with its Enclave. *In a window* is the
+other way to keep it closed: a pool that is accessible in windows alone (mprotect). *Read*: all 32
+bytes, through a slice that was lent once, or asking for them each time, which finds stale handles. *Window*: one of a region, to write a byte, next to the bare pair of mprotect calls.`
+
+func keeping() compare.Table {
+	ours := func(name, work string, ops int, goals map[string]float64) compare.Contender {
+		return compare.Contender{Name: name, Work: work, Ops: ops, Goals: goals}
+	}
+	match := func(measure, title string, all ...compare.Contender) compare.Match {
+		return compare.Match{Works: []compare.Work{{Measure: measure, Title: title}}, Contenders: all}
+	}
+	return compare.Table{
+		ID: "secrets", Title: "Secrets", About: aboutSecrets,
+		Place: compare.NoFile, Clock: compare.CPU, Unit: time.Nanosecond,
+		Match: []compare.Match{
+			match("alloc", "allocate and free",
+				ours("safevma", "secret-pool", 5_000_000, nil),
+				ours("memguard", "memguard-buffer", 20_000, map[string]float64{"alloc": 200})),
+			match("open", "open",
+				ours("safevma, sealed", "secret-sealed", 2_000_000, nil),
+				ours("safevma, in a window", "secret-windowed", 200_000, nil),
+				ours("memguard", "memguard-enclave", 10_000, map[string]float64{"open": 50})),
+			match("read", "read",
+				ours("a plain slice", "secret-slice", 50_000_000, nil),
+				ours("safevma, Bytes once", "secret-pool-bytes", 50_000_000, nil),
+				ours("safevma, Read", "secret-pool-read", 20_000_000, nil),
+				ours("memguard, Bytes", "memguard-buffer-bytes", 20_000_000, nil)),
+			match("window", "window",
+				ours("mprotect, twice", "secret-mprotect", 300_000, nil),
+				ours("safevma", "secret-window", 300_000, map[string]float64{"window": -1.1})),
+		},
+	}
+}

@@ -11,7 +11,9 @@ func (tx *Tx) commit(ctx context.Context) error {
 		return err
 	}
 	if !tx.alone {
-		tx.p.gate.pass()
+		if err := tx.p.gate.pass(); err != nil {
+			return err
+		}
 	}
 	tx.lockAll()
 	sequence := uint64(0)

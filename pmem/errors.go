@@ -32,6 +32,9 @@ var (
 	ErrReadOnly = errors.New("the transaction only reads")
 	// ErrEnded reports a transaction that is used after its function returned.
 	ErrEnded = errors.New("the transaction has ended")
+	// ErrNested reports a transaction within the function of another one, which runs alone and so
+	// would wait for itself.
+	ErrNested = errors.New("a transaction within another one that runs alone")
 	// ErrOutcomeUnknown reports a commit whose sync failed: it is durable or absent, and opening
 	// the pool again shows which.
 	ErrOutcomeUnknown = errors.New("the outcome of the transaction is unknown")

@@ -30,10 +30,15 @@ func TestFullDevice(t *testing.T) {
 func fillDevice(n int, forGood bool) (failed bool, err error) {
 	image, count := make([]byte, hostileSize), 0
 	has := map[int64]bool{} // pages that have their space
+	bare := error(nil)
+	defer func() { err = errors.Join(err, bare) }()
 	full := &injector{event: func(e medium.Event) error {
 		lacks := false
-		for at := e.Off; at < e.Off+e.Len; at += 4096 {
+		for at := e.Off &^ 4095; at < e.Off+e.Len; at += 4096 {
 			lacks = lacks || !has[at/4096]
+		}
+		if lacks && len(e.Data) > 0 {
+			bare = fmt.Errorf("a store to offset %d, which has no space on the device", e.Off)
 		}
 		if e.Action != medium.Allocate || !lacks {
 			return nil

@@ -111,18 +111,23 @@ func Create(name string, size int64, o Options) (*Pool, error) {
 	}
 	p, err := CreateOn(m, o)
 	if err == nil {
-		err = m.SyncFile()
-	}
-	if err == nil {
-		err = m.Link()
-	}
-	if err == nil {
-		err = m.SyncDirectory()
+		err = publish(m)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("create the pool %s: %w", name, err), m.Close())
 	}
 	return p, nil
+}
+
+// publish gives a file its name: whoever finds that finds all of the file, and it stays.
+func publish(m *medium.Medium) error {
+	if err := m.SyncFile(); err != nil {
+		return err
+	}
+	if err := m.Link(); err != nil {
+		return err
+	}
+	return m.SyncDirectory()
 }
 
 // CreateOn makes a pool on a medium of zeros, of its whole size. The pool closes the medium.

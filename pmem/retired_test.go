@@ -61,7 +61,7 @@ func TestStaleInOtherClasses(t *testing.T) {
 // right. Nor does its span get slots of another size, or become part of a big object.
 func TestRetired(t *testing.T) {
 	const span = 8192
-	image := make([]byte, 32768+3*span)
+	image := make([]byte, 32768+2*span) // one span has objects
 	o := Options{LogSize: 1024, LogExtent: 256, SpanSize: span}
 	open := func(with func(*medium.Medium, Options) (*Pool, error)) *Pool {
 		p, err := with(mustRecord(t, image), o)
@@ -83,19 +83,18 @@ func TestRetired(t *testing.T) {
 		t.Fatalf("the last one is %v", last)
 	}
 	for range 2 { // also when that is read from the medium
-		for _, size := range []int{40, 100, 5000, 12000} {
-			for range 3 {
-				var next Ref[Bytes]
-				err := p.Update(ctx, func(tx *Tx) (err error) { next, err = AllocBytes(tx, make([]byte, size)); return err })
-				if size == 12000 && errors.Is(err, ErrFull) {
-					break
-				}
-				if err != nil {
-					t.Fatal(err)
-				}
-				if from := next.Offset(); from == r.Offset() || size != 40 && from/span == r.Offset()/span {
-					t.Errorf("an object of %d bytes is at %d, and the slot at %d is retired", size, from, r.Offset())
-				}
+		for _, size := range []int{100, 5000, 40, 40} {
+			var next Ref[Bytes]
+			err := p.Update(ctx, func(tx *Tx) (err error) { next, err = AllocBytes(tx, make([]byte, size)); return err })
+			switch {
+			case size != 40 && !errors.Is(err, ErrFull):
+				t.Errorf("an object of %d bytes, in a span that has a retired slot: %v", size, err)
+			case size == 40 && err != nil:
+				t.Errorf("the other slots can't be used: %v", err)
+			case next.Offset() == r.Offset():
+				t.Errorf("an object of %d bytes is at %d, and the slot is retired", size, next.Offset())
+			}
+			if err == nil {
 				update(t, p, func(tx *Tx) error { return Free(tx, next) })
 			}
 		}
@@ -124,6 +123,30 @@ func TestSettleTakesTheLock(t *testing.T) {
 	}
 	p.heap.lock.Unlock()
 	if err := <-settled; err != nil {
+		t.Error(err)
+	}
+}
+
+// Space is reserved under the lock of the heap.
+func TestReserveTakesTheLock(t *testing.T) {
+	p := newTestPool(t, 1<<20, Options{})
+	update(t, p, func(tx *Tx) error { _, err := Alloc(tx, node{}); return err }) // the span is there
+	p.heap.lock.Lock()
+	reserved, done := make(chan struct{}), make(chan error, 1)
+	go func() {
+		done <- p.Update(ctx, func(tx *Tx) error {
+			_, err := Alloc(tx, node{})
+			close(reserved)
+			return err
+		})
+	}()
+	select {
+	case <-reserved:
+		t.Error("space was reserved, and the heap is locked")
+	case <-time.After(30 * time.Millisecond):
+	}
+	p.heap.lock.Unlock()
+	if err := <-done; err != nil {
 		t.Error(err)
 	}
 }
@@ -187,4 +210,57 @@ func capacity(t *testing.T, image []byte) (n int) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// A span that should be empty, and is not, is left alone: its descriptor may have been lost, and
+// objects may be in it.
+func TestSpansThatAreNotEmpty(t *testing.T) {
+	image := make([]byte, 20*8192)
+	p, err := openSlow(image, &injector{}, CreateOn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const spare = 5 // number of the span
+	g := p.geometry
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for name, one := range map[string]struct {
+		plant      func(image []byte)
+		slots, run bool // it may have some, or be part of a big object
+	}{
+		"nothing":                          {func([]byte) {}, true, true},
+		"a byte in one never used":         {func(image []byte) { image[g.spanOffset(spare)+g.span-1] = 1 }, false, false},
+		"a bit of one never used":          {func(image []byte) { image[g.entryOffset(spare)+spanBitmap+9] = 1 }, false, true},
+		"a bit of one that has no class":   {func(image []byte) { image[g.entryOffset(spare)+spanBitmap] = 1; use(&g, image, spare) }, false, true},
+		"an old byte where nothing is now": {func(image []byte) { image[g.spanOffset(spare)+999] = 1; use(&g, image, spare) }, true, true},
+	} {
+		for size, want := range map[int]bool{40: one.slots, 1800: one.slots, 5000: one.run} {
+			used := bytes.Clone(image)
+			one.plant(used)
+			p, err := openSlow(used, &injector{}, OpenOn)
+			if err != nil {
+				t.Fatal(err)
+			}
+			inside := false
+			for err == nil {
+				err = p.Update(ctx, func(tx *Tx) error {
+					r, err := AllocBytes(tx, make([]byte, size))
+					inside = inside || err == nil && g.spanOf(r.Offset()) == spare
+					return err
+				})
+			}
+			if !errors.Is(err, ErrFull) {
+				t.Errorf("%s, %d bytes: %v", name, size, err)
+			}
+			if inside != want {
+				t.Errorf("%s: objects of %d bytes are in the span: %v", name, size, inside)
+			}
+		}
+	}
+}
+
+// use says of a span that it was used, and has no class now.
+func use(g *geometry, image []byte, i int64) {
+	copy(image[g.entryOffset(i):], descriptor{used: true, base: 3}.encode(i))
 }

@@ -94,29 +94,3 @@ func (s *stripes) past(off int64, data []byte) error {
 	}
 	return s.m.Store(off, data, medium.Direct)
 }
-
-// gate lets a transaction that met conflicts again and again run alone: no other one commits
-// that begins to after it asked.
-type gate struct {
-	wanted atomic.Int32
-	lock   *medium.Mutex
-}
-
-func (g *gate) enter() {
-	g.wanted.Add(1)
-	g.lock.Lock()
-}
-
-func (g *gate) leave() {
-	g.lock.Unlock()
-	g.wanted.Add(-1)
-}
-
-// pass waits until nobody runs alone.
-func (g *gate) pass() {
-	if g.wanted.Load() > 0 {
-		g.lock.Lock()
-		//lint:ignore SA2001 it only waits
-		g.lock.Unlock()
-	}
-}

@@ -16,6 +16,10 @@ const attempts = 8
 // again. It always makes progress: after some conflicts it runs alone. The context counts until
 // the record is handed to the log; after that the outcome is the log's.
 //
+// Within the function of another transaction of the same pool it is one of its own, which that other
+// one may conflict with; where that one runs alone by now it is refused with [ErrNested], in the same
+// goroutine, and waits for ever in another one that the function waits for.
+//
 // A store to memory that was borrowed, or memory that can't be read, ends the transaction with
 // an error that is a [medium.ErrFault].
 func (p *Pool) Update(ctx context.Context, fn func(tx *Tx) error) error {
@@ -45,7 +49,9 @@ func (p *Pool) run(ctx context.Context, tx *Tx, fn func(tx *Tx) error) error {
 			return err
 		}
 		if i == attempts && !tx.alone {
-			p.gate.enter()
+			if err := p.gate.enter(); err != nil {
+				return err
+			}
 			defer p.gate.leave()
 			tx.alone = true
 		}

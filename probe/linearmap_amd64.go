@@ -51,3 +51,15 @@ func (t *trial) symbol(name string) uint64 {
 	}
 	return 0
 }
+
+// kernelZones are the parts of the kernel's address space, where the documentation puts them
+// (4-level paging; with KASLR the linear map, vmalloc and vmemmap begin elsewhere, and the
+// address is still one that no process may touch).
+var kernelZones = []zone{
+	{"linear", "linear map", func(*trial) uint64 { return 0xffff888000000000 }},
+	{"vmalloc", "vmalloc area", func(*trial) uint64 { return 0xffffc90000000000 }},
+	{"vmemmap", "vmemmap", func(*trial) uint64 { return 0xffffea0000000000 }},
+	{"text", "text", func(*trial) uint64 { return 0xffffffff81000000 }},
+	{"modules", "area of modules", func(*trial) uint64 { return 0xffffffffc0000000 }},
+	{"fixmap", "fixmap", func(*trial) uint64 { return 0xffffffffff578000 }},
+}

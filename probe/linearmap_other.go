@@ -9,3 +9,6 @@ func (t *trial) linearMap() uint64 {
 	t.stop(Missing, "where the linear map of %s begins is not known to this program", runtime.GOARCH)
 	return 0
 }
+
+// kernelZones: where the kernel of this architecture has what is not known to this program.
+var kernelZones []zone

@@ -125,10 +125,12 @@ func (t *trial) exec() int {
 func (t *trial) file(name string, pages int) *os.File {
 	f, err := os.OpenFile(filepath.Join(t.dir, name), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	t.must("a file", err)
-	b := make([]byte, pages*pageSize)
+	b := make([]byte, pageSize)
 	fill(b)
-	_, err = f.Write(b)
-	t.must("write to a file", err)
+	for range pages {
+		_, err = f.Write(b)
+		t.must("write to a file", err)
+	}
 	return f
 }
 
@@ -208,4 +210,33 @@ func (t *trial) writeMem(b []byte) Answer {
 		return "no effect"
 	}
 	return OK
+}
+
+// find returns the own mapping of a name.
+func (t *trial) find(name string) []byte {
+	var found []byte
+	var r vma.Reader
+	p := t.own()
+	defer p.Close()
+	err := r.Maps(p, func(v *vma.VMA) error {
+		if string(v.Name) == name {
+			found = sys.Bytes(v.Start, int(v.Size()))
+		}
+		return nil
+	})
+	t.must("/proc/self/maps", err)
+	if found == nil {
+		t.stop(Missing, "no mapping %s", name)
+	}
+	return found
+}
+
+// areas counts the own mappings.
+func (t *trial) areas() int {
+	n := 0
+	var r vma.Reader
+	p := t.own()
+	defer p.Close()
+	t.must("/proc/self/maps", r.Maps(p, func(*vma.VMA) error { n++; return nil }))
+	return n
 }

@@ -2,6 +2,7 @@ package probe
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,7 +15,11 @@ import (
 func TestBrokenControls(t *testing.T) {
 	for _, how := range []sabotage{swapped, deaf} {
 		t.Run(string(how), func(t *testing.T) {
-			for _, r := range runAll(t, Config{sabotage: how}).Probes {
+			probes := Catalogue()
+			if testing.Short() && how == deaf { // they take seconds to begin, and have been swapped
+				probes = slices.DeleteFunc(probes, func(p Probe) bool { return p.Needs.Cgroup != 0 })
+			}
+			for _, r := range runAll(t, Config{Probes: probes, sabotage: how}).Probes {
 				if r.Outcome != Unknown || r.Reason == nil {
 					t.Errorf("%s: %s with its controls %s", r.ID, r.Outcome, how)
 					continue

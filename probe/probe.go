@@ -95,7 +95,7 @@ func (p *Probe) limit() time.Duration {
 // Catalogue returns all probes, ordered by subject.
 func Catalogue() []Probe {
 	all := slices.Concat(
-		memfdProbes(), secretProbes(),
+		memfdProbes(), secretProbes(), sealingProbes(), residencyProbes(), concurrencyProbes(), persistentProbes(), zoneProbes(),
 	)
 	for i := range all {
 		if all[i].Good == "" {

@@ -44,14 +44,14 @@ func (t *trial) stage(name string, attr syscall.SysProcAttr, files []*os.File, a
 	var out, problems bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(ask), &out, &problems
 	if err := cmd.Run(); err != nil {
-		return nil, fmt.Errorf("stage %s: %w%s", name, err, lastLine(problems.Bytes()))
+		return nil, fmt.Errorf("stage %s: %w%s", name, err, firstLine(problems.Bytes()))
 	}
 	answers, reason := stageAnswers(out.Bytes())
 	if reason != nil {
 		return nil, fmt.Errorf("stage %s: %s: %s", name, reason.Why, reason.Detail)
 	}
 	if answers == nil {
-		return nil, fmt.Errorf("stage %s said nothing%s", name, lastLine(problems.Bytes()))
+		return nil, fmt.Errorf("stage %s said nothing%s", name, firstLine(problems.Bytes()))
 	}
 	return answers, nil
 }
@@ -90,15 +90,6 @@ func inPIDNamespace() syscall.SysProcAttr {
 		attr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
 	}
 	return attr
-}
-
-// lastLine is the end of what a process said on standard error, for a message.
-func lastLine(text []byte) string {
-	text = bytes.TrimSpace(text)
-	if len(text) == 0 {
-		return ""
-	}
-	return ": " + string(text[bytes.LastIndexByte(text, '\n')+1:])
 }
 
 // startSleeper starts a process that does nothing until its standard input ends, or this

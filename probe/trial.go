@@ -6,6 +6,7 @@ import (
 	"io"
 	"runtime"
 	"sync"
+	"time"
 
 	"github.com/safevma/safevma/guarantee"
 )
@@ -87,4 +88,13 @@ func (t *trial) controlAnswer(own, swap func() Answer) Answer {
 		return "(nothing)"
 	}
 	return own()
+}
+
+// span is how long something is tried. Where the controls are broken on purpose it does not
+// matter for how long.
+func (t *trial) span(d time.Duration) time.Duration {
+	if t.request.Sabotage != "" {
+		return d / 20
+	}
+	return d
 }

@@ -12,6 +12,7 @@ type Place string
 const (
 	Memory Place = "tmpfs" // stands for DAX: the same instructions, without the device
 	Disk   Place = "disk"  // an ordinary file system on a device
+	NoFile Place = ""      // what is compared has to do with no file
 )
 
 // Clock says which time is compared.

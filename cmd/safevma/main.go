@@ -15,9 +15,20 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/safevma/safevma/guard"
+	"github.com/safevma/safevma/probe"
 )
 
-func main() { os.Exit(run()) }
+func main() {
+	if probe.Asked() {
+		os.Exit(probe.Serve(os.Stdin, os.Stdout))
+	}
+	if guard.Asked() {
+		os.Exit(guard.Serve())
+	}
+	os.Exit(run())
+}
 
 // The exit statuses.
 const (
@@ -114,6 +125,26 @@ SIGTERM. Findings win over not measurable. Colours follow NO_COLOR.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newAudit(), newVMA(), newMemfd(), newBaseline(), newHost(), newRules(), newGuarantees(), newVersion(), newMan(), newPolicy(), newPool(), newSlab(), newExposure(), newVerify())
+	root.AddCommand(
+		newAudit(),
+		newBaseline(),
+		newExposure(),
+		newGuarantees(),
+		newHost(),
+		newMGLRU(),
+		newMan(),
+		newMemfd(),
+		newPSI(),
+		newPolicy(),
+		newPool(),
+		newProbe(),
+		newRules(),
+		newRun(),
+		newSlab(),
+		newVMA(),
+		newVerify(),
+		newVersion(),
+		newZones(),
+	)
 	return root
 }

@@ -29,13 +29,25 @@ func TestScripts(t *testing.T) {
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"schema": matchesSchema,
-			"sleeps": startSleeper,
-			"pool":   makePool,
+			"schema":      matchesSchema,
+			"schemalines": linesMatchSchema,
+			"sleeps":      startSleeper,
+			"pool":        makePool,
 		},
 		Condition: func(name string) (bool, error) {
 			if name == "root" {
 				return os.Geteuid() == 0, nil
+			}
+			if path, ok := strings.CutPrefix(name, "exists:"); ok {
+				_, err := os.Stat(path)
+				return err == nil, nil
+			}
+			if path, ok := strings.CutPrefix(name, "writable:"); ok {
+				file, err := os.OpenFile(path, os.O_RDWR, 0)
+				if err == nil {
+					file.Close()
+				}
+				return err == nil, nil
 			}
 			return false, nil
 		},
@@ -53,6 +65,23 @@ func matchesSchema(ts *testscript.TestScript, neg bool, args []string) {
 	err := validate(args[1], ts.ReadFile(args[0]))
 	if (err != nil) != neg {
 		ts.Fatalf("schema: %v", err)
+	}
+}
+
+// linesMatchSchema is matchesSchema for output with a document a line.
+func linesMatchSchema(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: schemalines FILE NAME")
+	}
+	lines := 0
+	for line := range strings.Lines(ts.ReadFile(args[0])) {
+		lines++
+		if err := validate(args[1], line); (err != nil) != neg {
+			ts.Fatalf("schema: %s: %v", line, err)
+		}
+	}
+	if lines == 0 {
+		ts.Fatalf("no line")
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/safevma/safevma/internal/sys"
@@ -120,13 +121,20 @@ func (s *searcher) run(at, end uint64) {
 			if i < 0 {
 				break
 			}
-			s.hits = append(s.hits, Hit{at + uint64(from+i), s.line})
+			s.hit(at + uint64(from+i))
 			from += i + 1
 		}
 		if err != nil || n < uint64(len(s.buf)) {
 			return
 		}
 		at += n - uint64(len(s.needle)) + 1
+	}
+}
+
+// hit notes a place once: a mapping that grows while the list is read may be there twice.
+func (s *searcher) hit(addr uint64) {
+	if !slices.ContainsFunc(s.hits, func(h Hit) bool { return h.Addr == addr }) {
+		s.hits = append(s.hits, Hit{addr, s.line})
 	}
 }
 

@@ -37,7 +37,17 @@ func commitMutants() []Mutant {
 		}
 	}`),
 		one("gate ignored", "who runs alone does not", "commit.go", `	if !tx.alone {
-		tx.p.gate.pass()
+		if err := tx.p.gate.pass(); err != nil {
+			return err
+		}
+	}
+`, ``),
+		one("gate for itself", "a transaction within one that runs alone waits for it", "gate.go", `	if g.owner.Load() == goroutine() {
+		return ErrNested
+	}
+	g.lock`, `	g.lock`),
+		one("gate for itself again", "a transaction within one that runs alone waits to run alone", "gate.go", `	if g.owner.Load() == me {
+		return ErrNested
 	}
 `, ``),
 		one("gate not taken", "after many conflicts a transaction does not run alone", "update.go", `if i == attempts && !tx.alone {`, `if false {`),

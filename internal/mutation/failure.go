@@ -32,8 +32,8 @@ func failureMutants() []Mutant {
 		one("half in place read", "what is half in place is returned", "update.go", `if tx.p.halved.Load() {`, `if false {`),
 		one("faults not guarded", "a store that faults ends the process", "append.go", `err := p.m.Guard(func() error {`, `err := func(fn func() error) error { return fn() }(func() error {`),
 		one("close without checkpoint", "Close leaves the log as it is", "pool.go", `err = p.checkpoint()`, `err = nil`),
-		one("new file not synced", "a new pool gets its name before it is durable", "pool.go", `err = m.SyncFile()`, `err = nil`),
-		one("name not synced", "the name of a new pool is not durable", "pool.go", `err = m.SyncDirectory()`, `err = nil`),
+		one("new file not synced", "a new pool gets its name before it is durable", "pool.go", `err := m.SyncFile()`, `err := error(nil)`),
+		one("name not synced", "the name of a new pool is not durable", "pool.go", `return m.SyncDirectory()`, `return nil`),
 		one("space of the log not allocated", "a full device is found when the log is written", "pool.go",
 			`	if err := p.m.Allocate(0, p.geometry.heap); err != nil {
 		return err

@@ -23,7 +23,7 @@ type Killer struct {
 // times what their tests take beside each other: a mutant that is slow is not caught.
 var (
 	Explorer = Killer{"./pmem/workload", 5 * time.Minute}
-	Units    = Killer{"./pmem", time.Minute}
+	Units    = Killer{"./pmem", 3 * time.Minute}
 )
 
 // Result is what became of a mutant.

@@ -117,9 +117,13 @@ func makeCall(c *RawCall) {
 
 // Numbers of system calls for [RawCall].
 const (
-	CallWrite    = unix.SYS_WRITE
 	CallRead     = unix.SYS_READ
+	CallWrite    = unix.SYS_WRITE
+	CallMmap     = unix.SYS_MMAP
 	CallMunmap   = unix.SYS_MUNMAP
 	CallMprotect = unix.SYS_MPROTECT
 	CallMlock    = unix.SYS_MLOCK
+	CallPrctl    = unix.SYS_PRCTL
+	CallVmsplice = unix.SYS_VMSPLICE
+	CallMadvise  = unix.SYS_MADVISE
 )

@@ -59,3 +59,8 @@ func NoNewPrivileges() error {
 func Undumpable() error {
 	return os.NewSyscallError("prctl(PR_SET_DUMPABLE)", unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0))
 }
+
+// Dumpable undoes what changing the user did: this process may look at its own /proc again.
+func Dumpable() error {
+	return os.NewSyscallError("prctl(PR_SET_DUMPABLE)", unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0))
+}

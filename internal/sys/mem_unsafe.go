@@ -107,3 +107,10 @@ func memCall(nr uintptr, b []byte, arg uintptr) error {
 
 // Addr returns the address of the first byte of mapped memory.
 func Addr(b []byte) uint64 { return uint64(uintptr(unsafe.Pointer(unsafe.SliceData(b)))) }
+
+// MemoryAt returns memory of this process that the caller knows is mapped, stays so, and is not of
+// the Go heap.
+func MemoryAt(addr uint64, length int) []byte {
+	p := uintptr(addr)
+	return unsafe.Slice(*(**byte)(unsafe.Pointer(&p)), length)
+}

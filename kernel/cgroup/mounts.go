@@ -77,24 +77,7 @@ func (h *hierarchy) place(own map[string]string, controller string) (string, boo
 	return filepath.Join(h.mount, below), true
 }
 
-func hierarchies() ([]hierarchy, map[string]string, error) {
-	mounts, err := os.Open("/proc/self/mountinfo")
-	if err != nil {
-		return nil, nil, err
-	}
-	defer mounts.Close()
-	all, err := parseMountinfo(mounts)
-	if err != nil {
-		return nil, nil, err
-	}
-	groups, err := os.Open("/proc/self/cgroup")
-	if err != nil {
-		return nil, nil, err
-	}
-	defer groups.Close()
-	own, err := parseOwn(groups)
-	return all, own, err
-}
+func hierarchies() ([]hierarchy, map[string]string, error) { return Default().hierarchies("self") }
 
 // memoryParent finds the folder below which a group with a memory limit can be made.
 func memoryParent() (dir string, version int, err error) {

@@ -2,6 +2,7 @@ package host
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -55,6 +56,9 @@ func (t Table) add(name string, n uint64, err error) {
 }
 
 func newTable() Table { return Table{Numbers: map[string]uint64{}, Bad: map[string]string{}} }
+
+// ReadMeminfo reads meminfo below proc, and nothing else, for those who watch a number.
+func ReadMeminfo(proc string) Value[Table] { return read(filepath.Join(proc, "meminfo"), parseMeminfo) }
 
 func (s *session) memory(f *Facts) {
 	f.Memory.Info = read(s.proc("meminfo"), parseMeminfo)

@@ -36,6 +36,11 @@ type Zones struct {
 	// PageTables is the kernel's page tables area by area (fixmap, vmemmap, …), where
 	// debugfs has them (CONFIG_PTDUMP_DEBUGFS).
 	PageTables Value[[]PageTableArea] `fact:"page_tables"`
+	// Modules are loaded into an area of their own; absent where the kernel has none.
+	Modules Value[Modules] `fact:"modules"`
+	// Vsyscall is how the vsyscall page, of the fixmap, is mapped into processes (x86):
+	// such as "--xp", or "none".
+	Vsyscall Value[string] `fact:"vsyscall"`
 	// Nodes is the zones of the page allocator.
 	Nodes Value[[]Zone] `fact:"zoneinfo"`
 }
@@ -49,6 +54,8 @@ func (s *session) zones(f *Facts) {
 	z.DirectMapSplits = directMapSplits(f.Memory.VMStat)
 	z.Vmalloc = readStream(s.proc("vmallocinfo"), parseVmalloc)
 	z.Nodes = readStream(s.proc("zoneinfo"), parseZoneinfo)
+	z.Modules = readStream(s.proc("modules"), parseModules)
+	z.Vsyscall = readStream(s.proc("self/maps"), parseVsyscall)
 	z.Vmemmap = s.vmemmap(f)
 	z.TextAddress = readStream(s.proc("kallsyms"), parseTextAddress)
 	z.KASLR = kaslr(z.TextAddress, f.Kernel)

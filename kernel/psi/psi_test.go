@@ -13,7 +13,7 @@ func TestParse(t *testing.T) {
 	if err != nil || p.Some.Avg10 != 1.5 || p.Some.Avg300 != 0.25 || p.Some.Total != 5453900*time.Microsecond || p.Full.Total != 7*time.Microsecond {
 		t.Errorf("%+v, %v", p, err)
 	}
-	for _, text := range []string{"", "full avg10=0 avg60=0 avg300=0 total=0\n", "some avg10=0 avg60=0 total=0\n", "some avg10=0 avg60=0 avg300=0\n",
+	for _, text := range []string{"", "some avg10=0 avg60=0 total=0\n", "some avg10=0 avg60=0 avg300=0\n",
 		"some avg10=x avg60=0 avg300=0 total=0\n", "some avg10=0 avg60=0 avg300=0 total=-1\n", "none avg10=0 avg60=0 avg300=0 total=1\n"} {
 		if p, err := parse(text); err == nil {
 			t.Errorf("%q is read as %+v", text, p)

@@ -61,6 +61,9 @@ type Config struct {
 	// returns an error may have taken effect or not. The workload may go on after it, or end
 	// with that error.
 	FailSyncs int
+	// FailPairs lets each pair of those syncs fail as well. A workload that opens the structure again
+	// after the first failure, with [Ops.Reopen], shows what the second one does there.
+	FailPairs bool
 	// Quick visits one crash point for each distinct call stack, where an acknowledgement is two:
 	// before it and after it.
 	Quick bool

@@ -13,7 +13,7 @@ import (
 // the history does not allow must be refused. Where there is none, or it is accepted, nothing
 // that the exploration says would mean anything.
 func (e *explorer) control() error {
-	if e.t.failed() || e.t.life != nil {
+	if e.t.failed() > 0 || e.t.life != nil {
 		return nil // the trace without the failure had it
 	}
 	if e.t.operations == 0 {

@@ -102,25 +102,40 @@ func exploreModel(ctx context.Context, cfg Config, w *workload, model state.Mode
 	return e.vacuous()
 }
 
-// failSyncs explores the traces in which a sync fails, each in turn, until one has no more.
+// failSyncs explores the traces in which a sync fails, each in turn, until one has no more; and those
+// in which a later one fails too, where that is asked for.
 func (e *explorer) failSyncs() error {
 	for i := 1; i <= e.cfg.FailSyncs; i++ {
-		t, err := record(e.w, e.model, how{seed: e.cfg.Seed, failing: i, known: e.whole})
-		if err != nil {
-			return e.misuse(t, err)
-		}
-		if !t.failed() {
-			return nil
-		}
-		if t.created == len(t.events) { // whole or not: as the creation that did not fail
-			t.events[0].note.legal = e.whole.events[0].note.legal
+		more, err := e.failing(i)
+		if err != nil || !more {
+			return err
 		}
 		e.report.SyncsFailed++
-		if err := e.trace(t, 0); err != nil {
-			return err
+		for j := i + 1; e.cfg.FailPairs && more && j <= e.cfg.FailSyncs; j++ {
+			if more, err = e.failing(i, j); err != nil {
+				return err
+			}
+			if more {
+				e.report.PairsFailed++
+			}
 		}
 	}
 	return nil
+}
+
+// failing explores a trace in which some syncs fail, and reports whether it has so many.
+func (e *explorer) failing(syncs ...int) (bool, error) {
+	t, err := record(e.w, e.model, how{seed: e.cfg.Seed, failing: syncs, known: e.whole})
+	if err != nil {
+		return false, e.misuse(t, err)
+	}
+	if t.failed() < len(syncs) {
+		return false, nil
+	}
+	if t.created == len(t.events) { // whole or not: as the creation that did not fail
+		t.events[0].note.legal = e.whole.events[0].note.legal
+	}
+	return true, e.trace(t, 0)
 }
 
 // explorer explores the traces of one workload under one model.

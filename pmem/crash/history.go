@@ -81,7 +81,9 @@ type history interface {
 // operation is one that the workload asked for.
 type operation struct {
 	id      int
+	number  int // among those that change the state, or 0 for a reopening
 	name    string
+	reopens bool
 	relaxed bool // its acknowledgement promises no durability
 	effect  func(Model) string
 	result  string
@@ -95,7 +97,7 @@ var errOverlap = errors.New("operations overlap: the workload needs a Model, and
 type dumps struct {
 	dump   func() (string, error) // of the living structure
 	states []string               // since the last operation that is durable
-	after  map[int]string         // of each operation
+	after  map[int]string         // of each operation, by its number
 	known  map[int]string         // the same, of a run in which none failed
 	busy   bool
 }
@@ -123,9 +125,9 @@ func (h *dumps) acknowledge(op *operation) (*legal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("dump after %s: %w", op.name, err)
 	}
-	h.after[op.id] = state
+	h.after[op.number] = state
 	h.states = append(h.states, state)
-	if whole, ok := h.known[op.id]; ok && op.err != nil {
+	if whole, ok := h.known[op.number]; ok && op.err != nil && op.number > 0 {
 		h.states = append(h.states, whole) // it may have taken effect, though nobody sees it now
 	}
 	if op.err == nil && !op.relaxed {

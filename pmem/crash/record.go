@@ -37,7 +37,7 @@ type life struct {
 // how a workload is run.
 type how struct {
 	seed    uint64
-	failing int    // the sync that fails, from 1; 0 is none
+	failing []int  // the syncs that fail, from 1, in order
 	known   *trace // in which none fails
 	life    *life  // nil: the first one
 }
@@ -55,6 +55,7 @@ type recorder struct {
 	history   history
 	current   map[*task]*operation
 	paused    bool
+	numbered  int  // operations so far, but for reopenings
 	unsure    bool // an operation failed, so that reopening says whether it took effect
 	err       error
 	lastLegal *legal
@@ -135,9 +136,9 @@ func (r *recorder) whole(env *Env) error {
 	return nil
 }
 
-// expected reports an error that comes of the sync that was made to fail.
+// expected reports an error that comes of a sync that was made to fail.
 func (r *recorder) expected(err error) bool {
-	return errors.Is(err, medium.ErrSync) && r.failing > 0 && r.syncs >= r.failing
+	return errors.Is(err, medium.ErrSync) && len(r.failing) > 0 && r.syncs >= r.failing[0]
 }
 
 // open acknowledges the creation and begins the history.
@@ -208,6 +209,10 @@ func (r *recorder) append(e Event) {
 func (r *recorder) operate(op *operation, fn func() (string, error)) error {
 	r.trace.operations++
 	op.id = r.trace.operations
+	if !op.reopens { // which a failure may make one more of
+		r.numbered++
+		op.number = r.numbered
+	}
 	r.current[r.s.current] = op
 	defer delete(r.current, r.s.current)
 	l, err := r.history.begin(op)
@@ -236,7 +241,7 @@ var errReopened = errors.New("reopening changed the state")
 // reopen opens the living structure anew. It promises nothing that was not promised before.
 func (r *recorder) reopen(env *Env) (any, error) {
 	_, alone := r.history.(*dumps)
-	op := &operation{name: "reopen", relaxed: alone, effect: func(Model) string { return "" }}
+	op := &operation{name: "reopen", reopens: true, relaxed: alone, effect: func(Model) string { return "" }}
 	err := r.operate(op, func() (string, error) { return "", r.anew(env) })
 	return r.live, err
 }
@@ -322,12 +327,12 @@ func (r *recorder) Event(e medium.Event) error {
 	return failed
 }
 
-// fails makes the sync fail that is to.
+// fails makes the syncs fail that are to.
 func (r *recorder) fails(e medium.Event, all []Event) error {
 	if e.Action != medium.SyncEnd {
 		return nil
 	}
-	if r.syncs++; r.syncs != r.failing {
+	if r.syncs++; !slices.Contains(r.failing, r.syncs) {
 		return nil
 	}
 	all[0].Kind = state.SyncFail
@@ -359,9 +364,14 @@ func guard(fn func() error) (err error) {
 	return fn()
 }
 
-// failed reports whether a sync was made to fail.
-func (t *trace) failed() bool {
-	return slices.ContainsFunc(t.events, func(e Event) bool { return e.Kind == state.SyncFail })
+// failed returns how many syncs were made to fail.
+func (t *trace) failed() (n int) {
+	for i := range t.events {
+		if t.events[i].Kind == state.SyncFail {
+			n++
+		}
+	}
+	return n
 }
 
 // failure says which sync was made to fail until an event, or nothing.

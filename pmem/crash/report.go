@@ -53,6 +53,7 @@ type ModelReport struct {
 	Recoveries     int64  `json:"recoveries"`
 	Audits         int64  `json:"audits"` // recoveries that confirmed the pruning
 	SyncsFailed    int    `json:"syncs_failed"`
+	PairsFailed    int    `json:"pairs_failed"`
 	Lives          int    `json:"lives"`       // images that were recovered and lived on
 	LivesFound     int    `json:"lives_found"` // of so many
 	Controls       int    `json:"controls"`    // states that had to be refused, and were
@@ -97,7 +98,7 @@ func (r *ModelReport) point(t tally, found *big.Int) {
 
 // trace takes in a trace that is through.
 func (r *ModelReport) trace(t *trace, c *state.Census, l *linter) {
-	again := t.failed() || t.life != nil
+	again := t.failed() > 0 || t.life != nil
 	if !again {
 		r.Schedules++
 	}
@@ -208,6 +209,9 @@ func (m *ModelReport) String() string {
 	}
 	if m.SyncsFailed > 0 {
 		fmt.Fprintf(&b, "    %d runs with a sync that failed\n", m.SyncsFailed)
+	}
+	if m.PairsFailed > 0 {
+		fmt.Fprintf(&b, "    %d runs with two syncs that failed\n", m.PairsFailed)
 	}
 	if m.Damaged > 0 {
 		fmt.Fprintf(&b, "    %d damaged images: %d reported, %d unharmed\n", m.Damaged, m.Refused, m.Unharmed)

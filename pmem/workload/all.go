@@ -12,7 +12,7 @@ var small = bounds{log: 1024, extent: 256, span: 4096, spans: 3}
 
 // All returns the workloads.
 func All() []Workload {
-	return []Workload{created(), sets(), allocs(), replaced(), reclassed(), chains(), directs(), runs(), full(), reopened(), concurrent()}
+	return []Workload{created(), sets(), allocs(), replaced(), reclassed(), chains(), directs(), runs(), full(), reopened(), Restarted(), concurrent()}
 }
 
 // sets changes a word until the log has gone round twice.
@@ -127,7 +127,11 @@ func reopened() Workload {
 		Crash: pools(small, put(0, word(1)), func(o *ops) error {
 			for _, v := range []byte{2, 3} { // where a sync fails, opening again is the way on
 				failed := do(o, step{"set", change(0, 0, word(v))})
-				if err := o.Reopen(); err != nil { // neither pool may be used now
+				err := o.Reopen()
+				if err != nil { // a sync of recovery failed too
+					err = o.Reopen()
+				}
+				if err != nil { // no pool may be used now
 					return errors.Join(failed, err)
 				}
 			}

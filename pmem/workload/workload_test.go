@@ -34,6 +34,16 @@ func TestFailedSyncs(t *testing.T) {
 	}
 }
 
+// Each two syncs fail, also where the second one is one of opening the pool again after the first.
+func TestFailedPairs(t *testing.T) {
+	w := reopened()
+	w.Config.Models, w.Config.Shallow, w.Config.FailSyncs, w.Config.FailPairs = disk[1:2], true, 60, true
+	r := crash.Run(t, w.Config, w.Crash)
+	if n := r.Models[0].PairsFailed; n < 100 {
+		t.Errorf("%d pairs of syncs failed", n)
+	}
+}
+
 // Ten million images and more, at night.
 func TestNightly(t *testing.T) {
 	if os.Getenv("SAFEVMA_NIGHTLY") == "" {

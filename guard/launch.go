@@ -1,0 +1,362 @@
+package guard
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/safevma/safevma/guarantee"
+	"github.com/safevma/safevma/internal/sys"
+)
+
+// Config says what to start, and how.
+type Config struct {
+	Settings *Settings
+	// Command is the program and its arguments. The program is looked for in PATH.
+	Command []string
+	// Without names rules that may fail: what can't be had of them is said, and the program starts.
+	Without []Rule
+	// Dry goes up to the program's first instruction, and ends it there.
+	Dry bool
+	// Verdicts is called once, when the program is at its first instruction.
+	Verdicts func(*Launch)
+
+	skip []Rule // for tests
+}
+
+// Launch is what was applied, and what was found of it.
+type Launch struct {
+	Steps    []Step
+	Verdicts []guarantee.Verdict
+	PID      int // of the program, 0 where it did not come to its first instruction
+}
+
+// Errors that a caller acts on.
+var (
+	// ErrNotHooked: this program does not call [Asked] when it starts.
+	ErrNotHooked = errors.New("this program does not call guard.Asked when it starts")
+	// ErrNotHeld: a rule does not hold. The program was not started.
+	ErrNotHeld = errors.New("the program was not started")
+	// ErrNotFound and ErrNotExecutable are about the program.
+	ErrNotFound      = errors.New("no such program")
+	ErrNotExecutable = errors.New("the program can't be executed")
+)
+
+// Run starts a program under rules, and returns how it ended. Each rule is verified when the program
+// is at its first instruction: one that does not hold, or of which that can't be known, is an
+// [ErrNotHeld], and the program has not run; but those in Without.
+//
+// Signals that this process gets go to the program, until it has ended. Run must not be called twice
+// at the same time. It locks the calling goroutine to its thread meanwhile: the program is killed
+// when that thread ends.
+func Run(c Config) (syscall.WaitStatus, error) {
+	if !asked {
+		return 0, ErrNotHooked
+	}
+	path, err := exec.LookPath(c.Command[0])
+	if err != nil && !errors.Is(err, exec.ErrDot) {
+		if errors.Is(err, os.ErrPermission) {
+			return 0, fmt.Errorf("%w: %w", ErrNotExecutable, err)
+		}
+		return 0, fmt.Errorf("%w: %w", ErrNotFound, err)
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	l := launcher{config: c, without: map[Rule]bool{}}
+	for _, r := range c.Without {
+		l.without[r] = true
+	}
+	return l.run(path)
+}
+
+type launcher struct {
+	config  Config
+	without map[Rule]bool
+	launch  Launch
+	asked   []observation
+	seen    map[Rule]finding
+	wire    *wire
+	outer   *exec.Cmd
+	group   *group
+	term    terminal
+	ignored []int
+}
+
+func (l *launcher) run(path string) (status syscall.WaitStatus, err error) {
+	s := l.config.Settings
+	if s.on(MemoryGroup) && !slices.Contains(l.config.skip, MemoryGroup) {
+		if l.group, err = newGroup(s); err != nil {
+			l.launch.Steps = append(l.launch.Steps, Step{MemoryGroup, "", err.Error()})
+		} else {
+			l.launch.Steps = append(l.launch.Steps, Step{Rule: MemoryGroup, Detail: l.group.String()})
+			defer func() { err = errors.Join(err, l.group.remove()) }()
+		}
+	}
+	caught := l.signals()
+	l.term = openTerminal()
+	if err := l.start(path); err != nil {
+		return 0, err
+	}
+	defer l.end()
+	signals := make(chan os.Signal, 16)
+	signal.Notify(signals, caught...)
+	defer signal.Stop(signals)
+	status, err = l.follow(signals)
+	if errors.Is(err, errDry) {
+		return 0, nil
+	}
+	return status, err
+}
+
+// signals are those that are passed on. What is ignored already stays so, here and in the program.
+func (l *launcher) signals() (caught []os.Signal) {
+	for n := syscall.Signal(1); n < 32; n++ {
+		switch n {
+		case syscall.SIGKILL, syscall.SIGSTOP, syscall.SIGURG, syscall.SIGCHLD, syscall.SIGTTOU, syscall.SIGTTIN:
+			continue // they are not to be caught, or about this process
+		}
+		if signal.Ignored(n) {
+			l.ignored = append(l.ignored, int(n))
+			continue
+		}
+		caught = append(caught, n)
+	}
+	return caught
+}
+
+// errDry ends a launch at the program's first instruction.
+var errDry = errors.New("not to be started")
+
+// start starts the outer stage, in its namespaces and its cgroup.
+func (l *launcher) start(path string) error {
+	s := l.config.Settings
+	o := order{Settings: *s, Path: path, Args: l.config.Command, Env: os.Environ(), Group: true, Skip: l.config.skip, Ignored: l.ignored}
+	if s.on(Lock) && os.Geteuid() == 0 {
+		o.Keep = []int{sys.CapIPCLock} // root too is held to the limit without it
+	}
+	file, err := orderFile(&o)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	ours, theirs, err := sys.SocketPair("stage")
+	if err != nil {
+		return err
+	}
+	defer theirs.Close()
+	l.wire = newWire(ours)
+	l.outer = next("outer", file, theirs)
+	if s.contained() {
+		l.outer.SysProcAttr.Cloneflags = sys.NewPID | sys.NewNS
+		if os.Geteuid() != 0 {
+			asOrdinaryUser(l.outer.SysProcAttr)
+		}
+	}
+	if err := l.outer.Start(); err != nil {
+		return fmt.Errorf("start in new namespaces: %w", err)
+	}
+	if l.group != nil {
+		if err := l.group.add(l.outer.Process.Pid); err != nil {
+			l.launch.Steps = append(l.launch.Steps, Step{MemoryGroup, "", err.Error()})
+		}
+	}
+	return l.wire.send(message{Go: true})
+}
+
+// asOrdinaryUser puts a user namespace around the others. Ids are in it what they are outside; the
+// capabilities in it, which are those of the stages, pass through execve as ambient ones.
+func asOrdinaryUser(a *syscall.SysProcAttr) {
+	a.Cloneflags |= sys.NewUser
+	a.AmbientCaps = []uintptr{sys.CapSysAdmin, sys.CapSetPCAP, sys.CapSysPtrace}
+	uid, gid := os.Geteuid(), os.Getegid()
+	a.UidMappings = []syscall.SysProcIDMap{{ContainerID: uid, HostID: uid, Size: 1}}
+	a.GidMappings = []syscall.SysProcIDMap{{ContainerID: gid, HostID: gid, Size: 1}}
+}
+
+func orderFile(o *order) (*os.File, error) {
+	file, err := sys.MemfdCreate("order", sys.MfdNoexecSeal)
+	if err != nil {
+		return nil, err
+	}
+	if err := json.NewEncoder(file).Encode(o); err != nil {
+		file.Close()
+		return nil, err
+	}
+	return file, nil
+}
+
+// end ends what is left of the stages: init of a namespace takes all that is in it along.
+func (l *launcher) end() {
+	l.wire.socket.Close()
+	_ = l.outer.Process.Kill()
+	_ = l.outer.Wait()
+	l.term.back()
+}
+
+// follow hears the inner stage, and passes signals on, until the program has ended.
+func (l *launcher) follow(signals <-chan os.Signal) (syscall.WaitStatus, error) {
+	messages := make(chan message)
+	done := make(chan struct{})
+	defer close(done)
+	go func() {
+		defer close(messages)
+		for {
+			m, err := l.wire.receive()
+			if err != nil {
+				return
+			}
+			select {
+			case messages <- m:
+			case <-done:
+				return
+			}
+		}
+	}()
+	failed := ""
+	for {
+		select {
+		case m, ok := <-messages:
+			switch {
+			case !ok:
+				return 0, l.notStarted(failed)
+			case m.Failed != "":
+				if failed == "" { // what the other stages say comes of it
+					failed = m.Failed
+				}
+			case m.Step != nil:
+				l.launch.Steps = append(l.launch.Steps, *m.Step)
+			case m.Asked != nil:
+				l.asked = append(l.asked, *m.Asked)
+			case m.Look:
+				if err := l.look(); err != nil {
+					return 0, err
+				}
+			case m.Ready:
+				if err := l.ready(); err != nil {
+					return 0, err
+				}
+			case m.Stopped != 0:
+				l.stopped(m.Stopped)
+			case m.Ended != nil:
+				return syscall.WaitStatus(*m.Ended), nil
+			}
+		case s := <-signals:
+			l.pass(s.(syscall.Signal))
+		}
+	}
+}
+
+// notStarted says why the stages are gone. Rules that could not be applied say most.
+func (l *launcher) notStarted(failed string) error {
+	for _, s := range l.launch.Steps {
+		if s.Err != "" && !l.without[s.Rule] {
+			return fmt.Errorf("%w: rule %s: %s", ErrNotHeld, s.Rule, s.Err)
+		}
+	}
+	if strings.Contains(failed, "execute ") {
+		return fmt.Errorf("%w: %s", ErrNotExecutable, failed)
+	}
+	if failed == "" {
+		failed = "its stages ended"
+	}
+	return fmt.Errorf("%w: %s", ErrNotHeld, failed)
+}
+
+// look is called when the program is at its first instruction, and can still be looked at by a user who
+// is not root.
+func (l *launcher) look() (err error) {
+	if l.launch.PID, err = descendant(l.outer.Process.Pid, 2); err != nil {
+		return err
+	}
+	l.seen = map[Rule]finding{}
+	for r := range l.config.Settings.Rules {
+		if f, ok := l.outside(r); ok {
+			l.seen[r] = f
+		}
+	}
+	return l.wire.send(message{Go: true})
+}
+
+// ready is called when the program is to begin.
+func (l *launcher) ready() error {
+	l.verify()
+	if l.config.Verdicts != nil {
+		l.config.Verdicts(&l.launch)
+	}
+	if l.config.Dry {
+		return errDry
+	}
+	for _, v := range l.launch.Verdicts {
+		if v.Status != guarantee.Holds && !l.without[Rule(v.Rule)] {
+			return fmt.Errorf("%w: rule %s: %s: %s", ErrNotHeld, v.Rule, v.Status, v.Message)
+		}
+	}
+	l.term.give(l.launch.PID)
+	return l.wire.send(message{Go: true})
+}
+
+// pass sends a signal to the program.
+func (l *launcher) pass(s syscall.Signal) {
+	switch s {
+	case syscall.SIGTSTP: // of a terminal that the program does not have
+		s = syscall.SIGSTOP
+	case syscall.SIGCONT:
+		l.term.give(l.launch.PID)
+	}
+	_ = l.wire.send(message{Signal: s}) // else it has ended
+}
+
+// stopped stops this process as the program was, so that a shell takes the terminal back.
+func (l *launcher) stopped(syscall.Signal) {
+	l.term.back()
+	_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+}
+
+// descendant finds the only child of the only child, and so on, of a process.
+func descendant(pid, depth int) (int, error) {
+	for range depth {
+		child, err := onlyChild(pid)
+		if err != nil {
+			return 0, err
+		}
+		pid = child
+	}
+	return pid, nil
+}
+
+func onlyChild(pid int) (int, error) {
+	dir, err := os.Open("/proc")
+	if err != nil {
+		return 0, err
+	}
+	defer dir.Close()
+	want := fmt.Sprintf("PPid:\t%d\n", pid)
+	for {
+		names, err := dir.Readdirnames(512)
+		for _, name := range names {
+			if name[0] < '1' || name[0] > '9' {
+				continue
+			}
+			text, err := os.ReadFile("/proc/" + name + "/status")
+			if err == nil && strings.Contains(string(text), want) {
+				var child int
+				_, err := fmt.Sscan(name, &child)
+				return child, err
+			}
+		}
+		if err == io.EOF {
+			return 0, fmt.Errorf("process %d has no child in /proc", pid)
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+}

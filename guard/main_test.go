@@ -1,0 +1,107 @@
+package guard_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/safevma/safevma/guard"
+)
+
+var update = flag.Bool("update", false, "write docs/run-matrix.md anew")
+
+// attackEnv asks this test binary to be an attack on itself.
+const attackEnv = "SAFEVMA_GUARD_ATTACK"
+
+func TestMain(m *testing.M) {
+	if guard.Asked() {
+		os.Exit(guard.Serve())
+	}
+	if profiles := os.Getenv(launchEnv); profiles != "" {
+		os.Unsetenv(launchEnv)
+		os.Exit(launch(profiles))
+	}
+	if profiles := os.Getenv(nestedEnv); profiles != "" && len(os.Args) > 1 {
+		os.Exit(launch(profiles))
+	}
+	if filepath.Base(os.Args[0]) == "victim" && os.Getenv(attackEnv) == "" {
+		os.Exit(0)
+	}
+	if name := os.Getenv(attackEnv); name != "" {
+		for _, a := range attacks {
+			if a.name == name {
+				fmt.Println(outcome(a.try()))
+				os.Exit(0)
+			}
+		}
+		os.Exit(3)
+	}
+	status := m.Run()
+	if copied != "" {
+		os.RemoveAll(filepath.Dir(copied))
+	}
+	os.Exit(status)
+}
+
+// launchEnv asks this test binary to be a launcher, with profiles; withoutEnv names rules that may fail,
+// skipEnv one that is not applied.
+const (
+	launchEnv  = "SAFEVMA_GUARD_LAUNCH"
+	withoutEnv = "SAFEVMA_GUARD_WITHOUT"
+	skipEnv    = "SAFEVMA_GUARD_SKIP"
+	nestedEnv  = "SAFEVMA_GUARD_NESTED" // asks the victim to be a launcher
+)
+
+// launcher is the command that starts a program under profiles.
+func launcher(profiles string, without []guard.Rule, command ...string) *exec.Cmd {
+	cmd := exec.Command("/proc/self/exe", command...)
+	var rules []string
+	for _, r := range without {
+		rules = append(rules, string(r))
+	}
+	cmd.Env = append(os.Environ(), launchEnv+"="+profiles, withoutEnv+"="+strings.Join(rules, ","))
+	return cmd
+}
+
+// launch starts a program, and returns its exit status, 128 more than the signal where one ended it, or
+// 125.
+func launch(profiles string) int {
+	var all []guard.Profile
+	for name := range strings.SplitSeq(profiles, ",") {
+		p, err := guard.Load(name)
+		if err != nil {
+			return failed(err)
+		}
+		all = append(all, p)
+	}
+	s, err := guard.Combine(all...)
+	if err != nil {
+		return failed(err)
+	}
+	c := guard.Config{Settings: s, Command: os.Args[1:]}
+	for r := range strings.SplitSeq(os.Getenv(withoutEnv), ",") {
+		c.Without = append(c.Without, guard.Rule(r))
+	}
+	os.Unsetenv(withoutEnv)
+	if r := os.Getenv(skipEnv); r != "" {
+		c.Skip(guard.Rule(r))
+		os.Unsetenv(skipEnv)
+	}
+	status, err := guard.Run(c)
+	switch {
+	case err != nil:
+		return failed(err)
+	case status.Signaled():
+		return 128 + int(status.Signal())
+	}
+	return status.ExitStatus()
+}
+
+func failed(err error) int {
+	fmt.Fprintln(os.Stderr, err)
+	return 125
+}

@@ -1,0 +1,127 @@
+package guard
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"runtime"
+	"strconv"
+	"syscall"
+
+	"github.com/safevma/safevma/internal/sys"
+)
+
+// Env is the environment variable that asks a program to be a stage of a launch. See [Asked].
+const Env = "SAFEVMA_GUARD_STAGE"
+
+var asked bool
+
+// The target confines its main thread, and executes the program from it.
+func init() {
+	if os.Getenv(Env) != "" {
+		runtime.LockOSThread()
+	}
+}
+
+// Asked reports whether this process was started to be a stage of a launch. A program that calls
+// [Run] calls it first thing in main and, if it is so, does nothing but os.Exit(guard.Serve()).
+func Asked() bool {
+	asked = true
+	return os.Getenv(Env) != ""
+}
+
+// Descriptors that a stage gets.
+const (
+	orderFD = 3 // a memfd with the order
+	wireFD  = 4
+	passFD  = 5 // of the target alone: over which it passes its filter's listener
+)
+
+// exitStage is the status of a stage that failed. Why is said over the wire.
+const exitStage = 125
+
+// Serve is the life of a stage.
+func Serve() int {
+	stage := os.Getenv(Env)
+	os.Unsetenv(Env)
+	w := newWire(os.NewFile(wireFD, "launcher"))
+	var o order
+	file := os.NewFile(orderFD, "order")
+	if _, err := file.Seek(0, 0); err != nil {
+		return fail(w, stage, err)
+	}
+	if err := json.NewDecoder(file).Decode(&o); err != nil {
+		return fail(w, stage, err)
+	}
+	for fd := orderFD; fd <= passFD; fd++ {
+		syscall.CloseOnExec(fd)
+	}
+	switch stage {
+	case "outer":
+		return outer(w, file, &o)
+	case "inner":
+		return inner(w, file, &o)
+	case "target":
+		return fail(w, stage, target(w, &o))
+	}
+	return fail(w, stage, fmt.Errorf("there is no stage %q", stage))
+}
+
+func fail(w *wire, stage string, err error) int {
+	_ = w.send(message{Failed: fmt.Sprintf("%s: %v", stage, err)}) // else who asked sees that it ended
+	return exitStage
+}
+
+// next makes the command of the next stage.
+func next(stage string, files ...*os.File) *exec.Cmd {
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Args = []string{"safevma-" + stage}
+	cmd.Env = append(os.Environ(), Env+"="+stage)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.ExtraFiles = files
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	return cmd
+}
+
+// deaf keeps signals from a stage: the launcher passes on what is meant for the program. They are caught,
+// and not ignored: what is ignored stays so when a program is executed.
+func deaf() { signal.Notify(make(chan os.Signal, 1)) }
+
+// outer is init of the namespace whose settings the program can't lower.
+func outer(w *wire, file *os.File, o *order) int {
+	deaf()
+	if m, err := w.receive(); err != nil || !m.Go { // until it is in its cgroup
+		return fail(w, "outer", fmt.Errorf("the launcher does not go on: %w", err))
+	}
+	if o.applies(OOMScore) {
+		w.step(OOMScore, "", os.WriteFile("/proc/self/oom_score_adj", []byte(strconv.Itoa(o.Settings.OOMScore)), 0))
+	}
+	if o.applies(MemfdNoExec) {
+		err := os.WriteFile("/proc/sys/vm/memfd_noexec", []byte("2"), 0)
+		w.step(MemfdNoExec, "vm.memfd_noexec=2 above", err)
+		if err != nil { // then the filter asks of each memfd what the kernel would have made of it
+			delete(o.Settings.Rules, MemfdNoExec)
+			o.Alone = true
+			if file, err = orderFile(o); err != nil {
+				return fail(w, "outer", err)
+			}
+		}
+	}
+	cmd := next("inner", file, w.socket)
+	if o.Settings.contained() || o.Alone {
+		cmd.SysProcAttr.Cloneflags = sys.NewPID
+	}
+	if err := cmd.Start(); err != nil {
+		return fail(w, "outer", err)
+	}
+	w.socket.Close()
+	for { // reap, until the inner one is gone: init ends, and with it the namespace
+		var status syscall.WaitStatus
+		pid, err := sys.Wait4(-1, &status, 0)
+		if err != nil || pid == cmd.Process.Pid {
+			return 0
+		}
+	}
+}

@@ -1,0 +1,215 @@
+package guard
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+
+	"github.com/safevma/safevma/internal/sys"
+)
+
+// inner is init of the namespace of the program. It traces it until its first instruction, and then
+// reaps and passes signals on until it has ended.
+func inner(w *wire, file *os.File, o *order) int {
+	deaf()
+	if err := mounts(w, o); err != nil {
+		return fail(w, "inner", err)
+	}
+	ours, theirs, err := sys.SocketPair("pass")
+	if err != nil {
+		return fail(w, "inner", err)
+	}
+	cmd := next("target", file, w.socket, theirs)
+	cmd.SysProcAttr.Ptrace = traceable
+	cmd.SysProcAttr.Setpgid = o.Group
+	if err := cmd.Start(); err != nil {
+		return fail(w, "inner", fmt.Errorf("start the target: %w", err))
+	}
+	theirs.Close()
+	go func() {
+		if listener, err := sys.ReceiveDescriptor(ours, "seccomp"); err == nil && listener != nil {
+			(&watcher{listener}).serve()
+		}
+	}()
+	k := keeper{wire: w, order: o, pid: cmd.Process.Pid}
+	if err := k.bringUp(); err != nil {
+		_ = syscall.Kill(k.pid, syscall.SIGKILL)
+		return fail(w, "inner", err)
+	}
+	go k.listen()
+	return k.reap()
+}
+
+// mounts makes the mount namespace what the program is to see.
+func mounts(w *wire, o *order) error {
+	s := &o.Settings
+	if !s.contained() && !o.Alone {
+		return nil
+	}
+	if err := sys.MountPrivate(); err != nil {
+		return err
+	}
+	if o.applies(NoExecFolders) {
+		w.step(NoExecFolders, fmt.Sprint(s.Folders), noExec(s.Folders))
+	}
+	err := sys.MountProc("/proc", o.applies(ProcReadOnly))
+	if s.on(ProcReadOnly) {
+		w.step(ProcReadOnly, "", err)
+		return nil
+	}
+	return err // without one of its own, /proc shows other processes under the program's numbers
+}
+
+func noExec(folders []string) (err error) {
+	for _, f := range folders {
+		if _, missing := os.Stat(f); errors.Is(missing, os.ErrNotExist) {
+			continue
+		}
+		if e := sys.MountNoExec(f); e != nil {
+			err = errors.Join(err, fmt.Errorf("%s: %w", f, e))
+		}
+	}
+	return err
+}
+
+// keeper looks after the program.
+type keeper struct {
+	wire  *wire
+	order *order
+	pid   int
+}
+
+// bringUp takes the target to the first instruction of the program, where it asks what holds, and
+// waits until the launcher lets it go.
+func (k *keeper) bringUp() error {
+	if !traceable {
+		return errors.Join(k.wait(message{Look: true}), k.wait(message{Ready: true}))
+	}
+	if err := k.toProgram(); err != nil {
+		return err
+	}
+	t, err := stopped(k.pid)
+	if err != nil {
+		return err
+	}
+	for _, step := range []func() error{
+		func() error { return k.lock(t) },
+		func() error { return k.ask(t) },
+		func() error { return k.wait(message{Look: true}) },
+		func() error { return k.undumpable(t) }, // from here on only root looks at it
+		t.begin,
+		func() error { return k.wait(message{Ready: true}) },
+	} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	if err := syscall.PtraceDetach(k.pid); err != nil {
+		return fmt.Errorf("ptrace(DETACH): %w", err)
+	}
+	return nil
+}
+
+// wait says how far the program is, and waits until the launcher goes on.
+func (k *keeper) wait(at message) error {
+	if err := k.wire.send(at); err != nil {
+		return err
+	}
+	m, err := k.wire.receive()
+	if err != nil {
+		return err
+	}
+	if !m.Go {
+		return errors.New("the launcher does not start it")
+	}
+	return nil
+}
+
+// Stops of ptrace(2).
+const (
+	optionExec     = 0x10     // PTRACE_O_TRACEEXEC
+	optionExitKill = 0x100000 // PTRACE_O_EXITKILL
+	optionSysGood  = 0x1      // PTRACE_O_TRACESYSGOOD
+	stopExec       = syscall.SIGTRAP | 4<<8
+	stopCall       = syscall.SIGTRAP | 0x80
+)
+
+// toProgram follows the target from its own execve to the end of that of the program.
+func (k *keeper) toProgram() error {
+	var status syscall.WaitStatus
+	if _, err := sys.Wait4(k.pid, &status, 0); err != nil || !status.Stopped() {
+		return fmt.Errorf("the target did not start: %s (%w)", ending(status), errors.Join(err))
+	}
+	if err := syscall.PtraceSetOptions(k.pid, optionExec|optionExitKill|optionSysGood); err != nil {
+		return fmt.Errorf("ptrace(SETOPTIONS): %w", err)
+	}
+	for executed, deliver := false, syscall.Signal(0); ; {
+		resume := syscall.PtraceCont
+		if executed {
+			resume = syscall.PtraceSyscall
+		}
+		if err := resume(k.pid, int(deliver)); err != nil {
+			return fmt.Errorf("ptrace(CONT): %w", err)
+		}
+		if _, err := sys.Wait4(k.pid, &status, 0); err != nil {
+			return fmt.Errorf("wait4: %w", err)
+		}
+		if !status.Stopped() {
+			return fmt.Errorf("the program was not executed: %s", ending(status))
+		}
+		deliver = 0
+		switch stop := syscall.Signal(status >> 8); {
+		case stop == stopExec:
+			executed = true
+		case stop == stopCall && executed:
+			return nil
+		default:
+			deliver = status.StopSignal()
+		}
+	}
+}
+
+// ending says how a process ended.
+func ending(s syscall.WaitStatus) string {
+	switch {
+	case s.Exited():
+		return fmt.Sprintf("status %d", s.ExitStatus())
+	case s.Signaled():
+		return fmt.Sprintf("killed by signal %d (%v)", int(s.Signal()), s.Signal())
+	}
+	return fmt.Sprintf("wait status %#x", uint32(s))
+}
+
+// listen passes on what the launcher says. When it is gone, the program ends.
+func (k *keeper) listen() {
+	for {
+		m, err := k.wire.receive()
+		if err != nil {
+			_ = syscall.Kill(k.pid, syscall.SIGKILL)
+			return
+		}
+		if m.Signal != 0 {
+			_ = syscall.Kill(k.pid, m.Signal) // ESRCH: it has just ended
+		}
+	}
+}
+
+// reap waits for the program, and for all that was left to this namespace.
+func (k *keeper) reap() int {
+	for {
+		var status syscall.WaitStatus
+		pid, err := sys.Wait4(-1, &status, syscall.WUNTRACED)
+		switch {
+		case err != nil:
+			return fail(k.wire, "inner", fmt.Errorf("wait4: %w", err))
+		case pid != k.pid:
+		case status.Stopped():
+			_ = k.wire.send(message{Stopped: status.StopSignal()})
+		default:
+			n := uint32(status)
+			_ = k.wire.send(message{Ended: &n})
+			return 0
+		}
+	}
+}

@@ -1,0 +1,97 @@
+package guard
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/safevma/safevma/guarantee"
+)
+
+// verify makes a verdict of each rule that is on: from what the program was made to try, and from what
+// the kernel says of it outside.
+func (l *launcher) verify() {
+	from := time.Now()
+	subject := l.subject()
+	for _, info := range rules {
+		if !l.config.Settings.on(info.Rule) {
+			continue
+		}
+		f := l.find(info.Rule)
+		l.launch.Verdicts = append(l.launch.Verdicts, guarantee.Verdict{
+			Requirement: info.Requirement, Rule: string(info.Rule), Status: f.status, Severity: guarantee.High,
+			Subject: subject, Method: f.method,
+			Observation: guarantee.Observation{Source: f.source, Raw: f.raw, Total: len(f.raw)},
+			Control:     f.control, Window: guarantee.Since(from),
+			Message: f.message(info),
+		})
+	}
+}
+
+func (l *launcher) subject() guarantee.Subject {
+	uid := uint32(os.Geteuid())
+	return guarantee.Subject{Kind: guarantee.KindProcess, PID: l.launch.PID, Name: guarantee.Text(l.config.Command[0]), UID: &uid, Declared: true}
+}
+
+// finding is what was seen of a rule.
+type finding struct {
+	status  guarantee.Status
+	method  guarantee.Method
+	source  string
+	raw     []string
+	control guarantee.Control
+	why     string
+}
+
+func (f *finding) message(info RuleInfo) string {
+	switch {
+	case f.why != "":
+		return f.why
+	case f.status == guarantee.Holds:
+		return info.Does
+	}
+	return fmt.Sprintf("%s does not hold: %s", info.Rule, strings.Join(f.raw, "; "))
+}
+
+func unknown(why string) finding {
+	return finding{status: guarantee.Unknown, method: guarantee.Inference, source: "none", why: why,
+		control: guarantee.Control{Status: guarantee.ControlAbsent, Detail: "nothing was measured"}}
+}
+
+// find looks for what is known of a rule. A step that failed is broken, whatever is seen later.
+func (l *launcher) find(r Rule) finding {
+	for _, s := range l.launch.Steps {
+		if s.Rule == r && s.Err != "" {
+			return finding{status: guarantee.Broken, method: guarantee.Probe, source: "applying it", raw: []string{s.Err},
+				control: guarantee.Control{Status: guarantee.ControlAbsent, Detail: "it was not applied"}}
+		}
+	}
+	if f, ok := l.seen[r]; ok {
+		return f
+	}
+	if i := slices.IndexFunc(l.asked, func(o observation) bool { return o.Rule == r }); i >= 0 {
+		return l.asked[i].finding()
+	}
+	if !traceable {
+		return unknown("on this architecture a program can't be made to try it yet")
+	}
+	if l.config.Settings.Violation == Kill {
+		return unknown("a violation kills, so the program can't be made to try it: errno as violation says whether it holds")
+	}
+	return unknown("it was not tried")
+}
+
+func (o *observation) finding() finding {
+	f := finding{status: guarantee.Broken, method: guarantee.Probe, source: o.Call, raw: []string{o.Got},
+		control: guarantee.Control{Status: guarantee.ControlPassed, Detail: o.Control}}
+	switch {
+	case !o.Shown:
+		f.status, f.control.Status = guarantee.Unknown, guarantee.ControlFailed
+		f.why = fmt.Sprintf("the control gave no other answer than a violation: %s", o.Control)
+	case o.Got == o.Want:
+		f.status = guarantee.Holds
+	}
+	return f
+}

@@ -1,0 +1,157 @@
+package psi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/safevma/safevma/kernel/cgroup"
+	"github.com/safevma/safevma/lab"
+)
+
+// thrashing starts a process that, told to by a line, reads a file larger than the memory
+// that it may have, in groups of its own: one that limits, and one that counts pressure,
+// which is returned. In version 2 that is the same.
+func thrashing(t *testing.T) (*cgroup.Group, io.Writer) {
+	t.Helper()
+	lab.MemoryController(t)
+	name := fmt.Sprintf("safevma-psi-test-%d", os.Getpid())
+	limits, err := cgroup.NewMemory(name, 16<<20)
+	if err != nil {
+		t.Skip("no own group with a limit:", err)
+	}
+	counts := limits
+	groups := []*cgroup.Group{limits}
+	if limits.Version() == 1 {
+		if counts, err = cgroup.NewUnified(name); err == nil {
+			groups = append(groups, counts)
+		}
+	}
+	t.Cleanup(func() {
+		for _, g := range groups {
+			if err := g.Remove(); err != nil && !errors.Is(err, os.ErrNotExist) {
+				t.Error(err)
+			}
+		}
+	})
+	if err != nil {
+		t.Skip("no own group that counts pressure:", err)
+	}
+	return counts, reader(t, groups)
+}
+
+func reader(t *testing.T, groups []*cgroup.Group) io.Writer {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "large")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(file, 64<<20); err != nil {
+		t.Skip(err)
+	}
+	cmd := exec.Command("sh", "-c", `read go; while :; do cat "$0" >/dev/null || exit; done`, file)
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Skip(err)
+	}
+	t.Cleanup(func() {
+		in.Close()
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	for _, g := range groups {
+		if err := g.Add(cmd.Process.Pid); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return in
+}
+
+// Under real pressure in an own group the trigger fires and is confirmed; before there is
+// any, nothing is confirmed, whatever fires. When the group is removed, its trigger is told.
+func TestLiveWatcher(t *testing.T) {
+	group, in := thrashing(t)
+	path := filepath.Join(group.Dir(), "memory.pressure")
+	w, err := NewWatcher()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	got, err := w.Add(path, Spec{Some, 10 * time.Millisecond, time.Second})
+	if errors.Is(err, ErrAbsent) || errors.Is(err, ErrOff) || errors.Is(err, os.ErrPermission) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Log("armed:", got)
+	ctx, stop := context.WithTimeout(context.Background(), 20*time.Second)
+	defer stop()
+	started := false
+	time.AfterFunc(300*time.Millisecond, func() { fmt.Fprintln(in, "go") })
+	begin := time.Now()
+	errDone := errors.New("done")
+	err = w.Run(ctx, func(e Event) error {
+		started = started || time.Since(begin) > 290*time.Millisecond
+		t.Logf("after %v: %+v", time.Since(begin), e)
+		if !started && e.Confirmed {
+			t.Error("confirmed before there was any pressure")
+		}
+		if e.Confirmed {
+			return errDone
+		}
+		return nil
+	})
+	if !errors.Is(err, errDone) {
+		t.Errorf("no event of a group under pressure: %v", err)
+	}
+	if p, err := Read(path); err != nil || p.Some.Total < got.Stall {
+		t.Errorf("%+v, %v", p, err)
+	}
+}
+
+func TestLiveGone(t *testing.T) {
+	group, err := cgroup.NewUnified(fmt.Sprintf("safevma-psi-gone-%d", os.Getpid()))
+	if err != nil {
+		t.Skip(err)
+	}
+	defer group.Remove()
+	w, err := NewWatcher()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	if _, err := w.Add(filepath.Join(group.Dir(), "memory.pressure"), Spec{Some, time.Second, 2 * time.Second}); err != nil {
+		t.Skip(err)
+	}
+	next := run(t, w)
+	if err := group.Remove(); err != nil {
+		t.Fatal(err)
+	}
+	if e := next(); !e.Gone {
+		t.Errorf("%+v", e)
+	}
+}
+
+// Every file of the host that there is says something that makes sense.
+func TestLiveResources(t *testing.T) {
+	for _, r := range Resources() {
+		p, err := Read(filepath.Join("/proc/pressure", string(r)))
+		if errors.Is(err, ErrAbsent) || errors.Is(err, ErrOff) {
+			t.Log(r, err)
+			continue
+		}
+		if err != nil || !p.HasSome && !p.HasFull || p.Some.Total < p.Full.Total && p.HasSome {
+			t.Errorf("%s: %+v, %v", r, p, err)
+		}
+	}
+}
