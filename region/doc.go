@@ -4,7 +4,8 @@
 // [Map] is asked for a size and for guarantees, such as [Secret], [Resident] or [Guarded], and
 // returns a [Region] that has exactly those, or an [*Error] that names the one that this machine
 // or this combination can't give. Nothing is silently weaker. [Region.Verify] then looks at the
-// region from the kernel's side, and at what happens when its guarantees are attacked.
+// region from the kernel's side, and at what happens when its guarantees are attacked; a [Scrub]
+// looks for corruption while the program runs.
 //
 // The memory is outside the Go heap: the garbage collector neither moves nor scans it, so it
 // must not hold Go pointers.
