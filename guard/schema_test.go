@@ -8,7 +8,7 @@ import (
 
 // TestSchema: the schema of profiles has all rules, and no others.
 func TestSchema(t *testing.T) {
-	text, err := os.ReadFile("../docs/schema/profile.json")
+	text, err := os.ReadFile("../docs/schema/profile-v1.json")
 	if err != nil {
 		t.Fatal(err)
 	}
