@@ -7,10 +7,12 @@ import (
 	"os"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/safevma/safevma/guarantee"
 	"github.com/safevma/safevma/internal/sys"
+	"github.com/safevma/safevma/kernel/cgroup"
 )
 
 // Answer is what an attempt gave, as short text that is compared exactly: "ok", the name
@@ -64,16 +66,23 @@ func faulting(f func()) (a Answer) {
 }
 
 // load reads the first byte.
-func load(b []byte) Answer { return faulting(func() { sink = b[0] }) }
+func load(b []byte) Answer {
+	var got byte
+	a := faulting(func() { got = b[0] })
+	sink.Store(uint32(got)) // so that the load is made
+	return a
+}
 
 // store writes the first byte.
 func store(b []byte) Answer { return faulting(func() { b[0] = 0xa5 }) }
 
-var sink byte
+// sink is where loads go whose value does not matter.
+var sink atomic.Uint32
 
 // missing reports whether an error says that the kernel does not have the call.
 func missing(err error) bool {
-	return errors.Is(err, syscall.ENOSYS) || errors.Is(err, syscall.EOPNOTSUPP) || errors.Is(err, fs.ErrNotExist)
+	return errors.Is(err, cgroup.ErrNoController) || errors.Is(err, syscall.ENOSYS) || errors.Is(err,
+		syscall.EOPNOTSUPP) || errors.Is(err, fs.ErrNotExist)
 }
 
 func denied(err error) bool {

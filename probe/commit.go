@@ -24,38 +24,48 @@ const commitSize = 4 << 20
 func commitProbes() []Probe {
 	counted := func(id, claim, on string, confirms, refutes Answer, do func(*trial) func()) Probe {
 		return Probe{
-			ID: id, Row: "COMMIT", Subject: Residency, Source: "proc_meminfo(5), Committed_AS; " + docCommit, Claim: claim, Requirement: "SV-CMT-01",
-			Needs:      Needs{Alone: true, SecretPages: 1},
-			Experiment: "Committed_AS before and after " + on + ", 4 MiB", Control: "the same for writable anonymous memory, and for inaccessible memory",
-			Oracle: string(confirms) + ": confirmed; " + string(refutes) + ": refuted", Remedy: "Touch and lock what must be there, before the hand-over.",
+			ID: id, Row: "COMMIT", Subject: Residency, Source: "proc_meminfo(5), Committed_AS; " + docCommit, Claim: claim,
+			Requirement: "SV-CMT-01",
+			Needs:       Needs{Alone: true, SecretPages: 1},
+			Experiment:  "Committed_AS before and after " + on + ", 4 MiB",
+			Control:     "the same for writable anonymous memory, and for inaccessible memory",
+			Oracle:      string(confirms) + ": confirmed; " + string(refutes) + ": refuted",
+			Remedy:      "Touch and lock what must be there, before the hand-over.",
 			run: func(t *trial) {
-				compare(t, experiment[func()]{try: "Committed_AS", do: t.counted, on: on, subject: do(t), confirms: []Answer{confirms}, refutes: []Answer{refutes},
+				compare(t, experiment[func()]{try: "Committed_AS", do: t.counted, on: on, subject: do(t),
+					confirms: []Answer{confirms}, refutes: []Answer{refutes},
 					controls: []control[func()]{
 						{"writable anonymous memory", func() { t.mapped(commitSize/pageSize, rw, private, nil) }, "counted"},
-						{"inaccessible anonymous memory", func() { t.mapped(commitSize/pageSize, sys.ProtNone, private, nil) }, "not counted"}}})
+						{"inaccessible anonymous memory",
+							func() { t.mapped(commitSize/pageSize, sys.ProtNone, private, nil) }, "not counted"}}})
 			},
 		}
 	}
 	return []Probe{
-		counted("cm-secret", "Committed_AS counts secret memory", "mapping secret memory", "counted", "not counted", func(t *trial) func() {
-			return func() { t.secretUntouched(commitSize / pageSize) }
-		}),
-		counted("cm-memfd", "Committed_AS counts a memfd when it is mapped", "mapping an empty memfd", "counted", "not counted", func(t *trial) func() {
-			return func() {
-				f := t.memfd(t.exec(), 0)
-				t.must("ftruncate", f.Truncate(commitSize))
-				t.mapped(commitSize/pageSize, rw, shared, f)
-			}
-		}),
-		counted("cm-memfd-allocated", "Committed_AS counts a memfd once it is allocated (fallocate)", "fallocate of a memfd", "counted", "not counted", func(t *trial) func() {
-			return func() { t.must("fallocate", sys.Fallocate(t.memfd(t.exec(), 0), 0, commitSize)) }
-		}),
-		counted("cm-noreserve", "in overcommit mode 2 MAP_NORESERVE has no effect, in others it keeps memory out of Committed_AS", "mapping with MAP_NORESERVE", overcommitted(), notOvercommitted(), func(t *trial) func() {
-			return func() { t.mapped(commitSize/pageSize, rw, private|sys.MapNoreserve, nil) }
-		}),
-		counted("cm-shared-anon", "Committed_AS counts shared anonymous memory when it is mapped", "mapping shared anonymous memory", "counted", "not counted", func(t *trial) func() {
-			return func() { t.mapped(commitSize/pageSize, rw, shared, nil) }
-		}),
+		counted("cm-secret", "Committed_AS counts secret memory", "mapping secret memory", "counted", "not counted",
+			func(t *trial) func() {
+				return func() { t.secretUntouched(commitSize / pageSize) }
+			}),
+		counted("cm-memfd", "Committed_AS counts a memfd when it is mapped", "mapping an empty memfd", "counted",
+			"not counted", func(t *trial) func() {
+				return func() {
+					f := t.memfd(t.exec(), 0)
+					t.must("ftruncate", f.Truncate(commitSize))
+					t.mapped(commitSize/pageSize, rw, shared, f)
+				}
+			}),
+		counted("cm-memfd-allocated", "Committed_AS counts a memfd once it is allocated (fallocate)", "fallocate of a memfd",
+			"counted", "not counted", func(t *trial) func() {
+				return func() { t.must("fallocate", sys.Fallocate(t.memfd(t.exec(), 0), 0, commitSize)) }
+			}),
+		counted("cm-noreserve",
+			"in overcommit mode 2 MAP_NORESERVE has no effect, in others it keeps memory out of Committed_AS", "mapping with MAP_NORESERVE", overcommitted(), notOvercommitted(), func(t *trial) func() {
+				return func() { t.mapped(commitSize/pageSize, rw, private|sys.MapNoreserve, nil) }
+			}),
+		counted("cm-shared-anon", "Committed_AS counts shared anonymous memory when it is mapped",
+			"mapping shared anonymous memory", "counted", "not counted", func(t *trial) func() {
+				return func() { t.mapped(commitSize/pageSize, rw, shared, nil) }
+			}),
 		tooMuch(),
 	}
 }
@@ -109,10 +119,11 @@ func (t *trial) meminfo(name string) int64 {
 
 func tooMuch() Probe {
 	return Probe{
-		ID: "cm-too-much", Subject: Residency, Source: docCommit + ": obvious overcommits are refused", Requirement: "SV-CMT-02",
-		Claim:      "a mapping of more memory than the machine has is refused",
-		Experiment: "mmap of more writable memory than CommitLimit, RAM and swap together, which is never touched",
-		Control:    "the same amount, inaccessible", Oracle: "ENOMEM: confirmed; ok: refuted (overcommit mode 1)",
+		ID: "cm-too-much", Subject: Residency, Source: docCommit + ": obvious overcommits are refused",
+		Requirement: "SV-CMT-02",
+		Claim:       "a mapping of more memory than the machine has is refused",
+		Experiment:  "mmap of more writable memory than CommitLimit, RAM and swap together, which is never touched",
+		Control:     "the same amount, inaccessible", Oracle: "ENOMEM: confirmed; ok: refuted (overcommit mode 1)",
 		Remedy: "Set vm.overcommit_memory=2.",
 		run: func(t *trial) {
 			size := int(t.meminfo("CommitLimit") + t.meminfo("MemTotal") + t.meminfo("SwapTotal") + 1<<30)
@@ -124,7 +135,8 @@ func tooMuch() Probe {
 				}
 				return answer(err)
 			},
-				on: "writable memory", subject: rw, confirms: []Answer{"ENOMEM"}, refutes: []Answer{OK}, controls: []control[int]{{"inaccessible memory", sys.ProtNone, OK}}})
+				on: "writable memory", subject: rw, confirms: []Answer{"ENOMEM"}, refutes: []Answer{OK},
+				controls: []control[int]{{"inaccessible memory", sys.ProtNone, OK}}})
 		},
 	}
 }
@@ -134,8 +146,10 @@ func latencyProbes() []Probe {
 	const pages = 256
 	faults := func(id, claim, requirement, on string, confirms, refutes Answer, prepare func(t *trial) []byte) Probe {
 		return Probe{
-			ID: id, Subject: Residency, Source: "getrusage(2), ru_minflt", Claim: claim, Requirement: requirement, Needs: Needs{Alone: true},
-			Experiment: fmt.Sprintf("faults of a store to each of %d pages of %s", pages, on), Control: "the same on memory that nobody touched, and on memory that was written",
+			ID: id, Subject: Residency, Source: "getrusage(2), ru_minflt", Claim: claim, Requirement: requirement,
+			Needs: Needs{Alone: true},
+			Experiment: fmt.Sprintf("faults of a store to each of %d pages of %s", pages,
+				on), Control: "the same on memory that nobody touched, and on memory that was written",
 			Oracle: string(confirms) + ": confirmed; " + string(refutes) + ": refuted",
 			run: func(t *trial) {
 				fresh := func() []byte {
@@ -146,39 +160,45 @@ func latencyProbes() []Probe {
 				subject := prepare(t)
 				used := fresh() // after a fork of that
 				fill(used)
-				compare(t, experiment[[]byte]{try: "faults of stores", do: func(b []byte) Answer { return t.faults(on, b) }, on: on, subject: subject, confirms: []Answer{confirms}, refutes: []Answer{refutes},
-					controls: []control[[]byte]{{"memory that nobody touched", fresh(), "one a page"}, {"memory that was written", used, "none"}}})
+				compare(t, experiment[[]byte]{try: "faults of stores", do: func(b []byte) Answer { return t.faults(on, b) },
+					on: on, subject: subject, confirms: []Answer{confirms}, refutes: []Answer{refutes},
+					controls: []control[[]byte]{{"memory that nobody touched", fresh(), "one a page"},
+						{"memory that was written", used, "none"}}})
 			},
 		}
 	}
 	return []Probe{
-		faults("lt-touch", "the first store to each page of anonymous memory costs a fault", "SV-RES-01", "memory that was mapped", "one a page", "none", func(t *trial) []byte {
-			b := t.untouched(pages)
-			t.must("MADV_NOHUGEPAGE", sys.Madvise(b, sys.MadvNohugepage))
-			return b
-		}),
-		faults("lt-locked", "stores to memory that was locked cost no faults", "SV-RES-01", "locked memory", "none", "one a page", func(t *trial) []byte {
-			b := t.untouched(pages)
-			t.must("MADV_NOHUGEPAGE", sys.Madvise(b, sys.MadvNohugepage))
-			t.must("mlock", sys.Mlock(b))
-			return b
-		}),
-		faults("lt-cow", "after a fork the first store to each page costs a fault (copy on write), also in locked memory", "", "locked memory, after a fork", "one a page", "none", func(t *trial) []byte {
-			b := t.untouched(pages)
-			t.must("MADV_NOHUGEPAGE", sys.Madvise(b, sys.MadvNohugepage))
-			fill(b)
-			t.must("mlock", sys.Mlock(b))
-			t.forkedIdle()
-			return b
-		}),
-		faults("lt-dontfork", "stores to memory with MADV_DONTFORK cost no faults after a fork", "", "memory with MADV_DONTFORK, after a fork", "none", "one a page", func(t *trial) []byte {
-			b := t.untouched(pages)
-			t.must("MADV_NOHUGEPAGE", sys.Madvise(b, sys.MadvNohugepage))
-			fill(b)
-			t.must("MADV_DONTFORK", sys.Madvise(b, sys.MadvDontfork))
-			t.forkedIdle()
-			return b
-		}),
+		faults("lt-touch", "the first store to each page of anonymous memory costs a fault", "SV-RES-01",
+			"memory that was mapped", "one a page", "none", func(t *trial) []byte {
+				b := t.untouched(pages)
+				t.must("MADV_NOHUGEPAGE", sys.Madvise(b, sys.MadvNohugepage))
+				return b
+			}),
+		faults("lt-locked", "stores to memory that was locked cost no faults", "SV-RES-01", "locked memory", "none",
+			"one a page", func(t *trial) []byte {
+				b := t.untouched(pages)
+				t.must("MADV_NOHUGEPAGE", sys.Madvise(b, sys.MadvNohugepage))
+				t.must("mlock", sys.Mlock(b))
+				return b
+			}),
+		faults("lt-cow", "after a fork the first store to each page costs a fault (copy on write), also in locked memory",
+			"", "locked memory, after a fork", "one a page", "none", func(t *trial) []byte {
+				b := t.untouched(pages)
+				t.must("MADV_NOHUGEPAGE", sys.Madvise(b, sys.MadvNohugepage))
+				fill(b)
+				t.must("mlock", sys.Mlock(b))
+				t.forkedIdle()
+				return b
+			}),
+		faults("lt-dontfork", "stores to memory with MADV_DONTFORK cost no faults after a fork", "",
+			"memory with MADV_DONTFORK, after a fork", "none", "one a page", func(t *trial) []byte {
+				b := t.untouched(pages)
+				t.must("MADV_NOHUGEPAGE", sys.Madvise(b, sys.MadvNohugepage))
+				fill(b)
+				t.must("MADV_DONTFORK", sys.Madvise(b, sys.MadvDontfork))
+				t.forkedIdle()
+				return b
+			}),
 	}
 }
 
@@ -196,7 +216,8 @@ func (t *trial) faults(on string, b []byte) Answer {
 	after, err := sys.MinorFaults()
 	t.must("getrusage", err)
 	slices.Sort(times)
-	t.note("store to "+on+" or a control", "median %v, most %v, %d faults on %d pages", times[pages/2], times[pages-1], after-before, pages)
+	t.note("store to "+on+" or a control", "median %v, most %v, %d faults on %d pages", times[pages/2], times[pages-1],
+		after-before, pages)
 	// The Go runtime may have a few of its own.
 	switch n := int(after - before); {
 	case n >= pages && n < pages+pages/8:

@@ -24,8 +24,9 @@ type Description struct {
 func Descriptions(probes []Probe) []Description {
 	all := make([]Description, len(probes))
 	for i, p := range probes {
-		all[i] = Description{ID: p.ID, Subject: p.Subject, Claim: p.Claim, Source: p.Source, Since: p.Since, Row: p.Row, Requirement: p.Requirement,
-			Experiment: p.Experiment, Control: p.Control, Oracle: p.Oracle, Cleanup: p.Cleanup, Privilege: p.Needs.Privilege,
+		all[i] = Description{ID: p.ID, Subject: p.Subject, Claim: p.Claim, Source: p.Source, Since: p.Since, Row: p.Row,
+			Requirement: p.Requirement,
+			Experiment:  p.Experiment, Control: p.Control, Oracle: p.Oracle, Cleanup: p.Cleanup, Privilege: p.Needs.Privilege,
 			SecretPages: p.Needs.SecretPages, Differs: Difference(p.ID), Remedy: p.Remedy}
 		if p.Requirement != "" {
 			all[i].Good = p.Good

@@ -72,7 +72,8 @@ func (r *ExperimentResult) conclude(differs bool) {
 	confirms, refutes := slices.Contains(r.Confirms, r.Got), slices.Contains(r.Refutes, r.Got)
 	switch {
 	case confirms == refutes:
-		unknown(Ambiguous, "%s on %s: %s neither confirms (%s) nor refutes (%s)", r.Try, r.On, r.Got, join(r.Confirms), join(r.Refutes))
+		unknown(Ambiguous, "%s on %s: %s neither confirms (%s) nor refutes (%s)", r.Try, r.On, r.Got, join(r.Confirms),
+			join(r.Refutes))
 	case !differs:
 		unknown(NoControl, "%s on %s: no control has an answer other than %s", r.Try, r.On, r.Got)
 	case confirms:

@@ -26,44 +26,57 @@ func guardProbes() []Probe {
 	guard := func(id, claim, try string, confirms, refutes, without Answer, do attempt) Probe {
 		return Probe{
 			ID: id, Subject: Sealing, Since: "6.13", Source: manGuard, Claim: claim,
-			Experiment: try + " on a guard region", Control: "the same on memory without one", Oracle: string(confirms) + ": confirmed; " + string(refutes) + ": refuted",
+			Experiment: try + " on a guard region", Control: "the same on memory without one",
+			Oracle: string(confirms) + ": confirmed; " + string(refutes) + ": refuted",
 			run: func(t *trial) {
-				compare(t, experiment[[]byte]{try: try, do: func(b []byte) Answer { return do(t, b) }, on: "a guard region", subject: t.guarded(t.anon(1)),
-					confirms: []Answer{confirms}, refutes: []Answer{refutes}, controls: []control[[]byte]{{"an anonymous page", t.anon(1), without}}})
+				compare(t, experiment[[]byte]{try: try, do: func(b []byte) Answer { return do(t, b) }, on: "a guard region",
+					subject:  t.guarded(t.anon(1)),
+					confirms: []Answer{confirms}, refutes: []Answer{refutes},
+					controls: []control[[]byte]{{"an anonymous page", t.anon(1), without}}})
 			},
 		}
 	}
 	all := []Probe{
-		guard("guard-load", "a guard region can't be loaded from", "load", Fault, OK, OK, func(_ *trial, b []byte) Answer { return load(b) }),
-		guard("guard-store", "a guard region can't be stored to", "store", Fault, OK, OK, func(_ *trial, b []byte) Answer { return store(b) }),
-		guard("guard-vm-readv", "the kernel can't read a guard region for a process", "process_vm_readv", "EFAULT", TheBytes, TheBytes, func(_ *trial, b []byte) Answer {
-			got := make([]byte, len(word))
-			n, err := sys.ProcessVMRead(os.Getpid(), got, sys.Addr(b))
-			return isWord(got, n, err)
-		}),
-		guard("guard-dontneed", "MADV_DONTNEED does not remove a guard region", "madvise(MADV_DONTNEED), load", Fault, OK, OK, func(t *trial, b []byte) Answer {
-			t.must("MADV_DONTNEED", sys.Madvise(b, sys.MadvDontneed))
-			return load(b)
-		}),
-		guard("guard-mlock", "memory with a guard region can't be locked", "mlock", "ENOMEM", OK, OK, func(_ *trial, b []byte) Answer { return answer(sys.Mlock(b)) }),
-		guard("guard-pagemap", "pagemap shows guard regions (bit 58, Linux 6.15)", "pagemap", "guard", "no guard", "no guard", func(t *trial, b []byte) Answer { return t.guardBit(b) }),
+		guard("guard-load", "a guard region can't be loaded from", "load", Fault, OK, OK,
+			func(_ *trial, b []byte) Answer { return load(b) }),
+		guard("guard-store", "a guard region can't be stored to", "store", Fault, OK, OK,
+			func(_ *trial, b []byte) Answer { return store(b) }),
+		guard("guard-vm-readv", "the kernel can't read a guard region for a process", "process_vm_readv", "EFAULT", TheBytes,
+			TheBytes, func(_ *trial, b []byte) Answer {
+				got := make([]byte, len(word))
+				n, err := sys.ProcessVMRead(os.Getpid(), got, sys.Addr(b))
+				return isWord(got, n, err)
+			}),
+		guard("guard-dontneed", "MADV_DONTNEED does not remove a guard region", "madvise(MADV_DONTNEED), load", Fault, OK,
+			OK, func(t *trial, b []byte) Answer {
+				t.must("MADV_DONTNEED", sys.Madvise(b, sys.MadvDontneed))
+				return load(b)
+			}),
+		guard("guard-mlock", "memory with a guard region can't be locked", "mlock", "ENOMEM", OK, OK,
+			func(_ *trial, b []byte) Answer { return answer(sys.Mlock(b)) }),
+		guard("guard-pagemap", "pagemap shows guard regions (bit 58, Linux 6.15)", "pagemap", "guard", "no guard",
+			"no guard", func(t *trial, b []byte) Answer { return t.guardBit(b) }),
 		{
 			ID: "guard-areas", Subject: Sealing, Since: "6.13", Source: manGuard,
 			Claim:      "guard regions need no VMAs of their own",
-			Experiment: "the number of VMAs after a guard in the middle of three pages", Control: "the same after PROT_NONE there",
-			Oracle: "0 more: confirmed; 2 more: refuted", Requirement: "SV-TOP-02",
+			Experiment: "the number of VMAs after a guard in the middle of three pages",
+			Control:    "the same after PROT_NONE there",
+			Oracle:     "0 more: confirmed; 2 more: refuted", Requirement: "SV-TOP-02",
 			run: func(t *trial) {
 				t.guarded(t.anon(1))
-				compare(t, experiment[func([]byte) error]{try: "VMAs that come with a guard", do: func(guard func([]byte) error) Answer {
-					// Apart, so that the kernel does not merge it with what is beside it.
-					b := t.mapped(5, sys.ProtNone, private, nil)[pageSize : 4*pageSize]
-					t.must("mprotect", sys.Mprotect(b, rw))
-					before := t.areas()
-					t.must("a guard", guard(b[pageSize:2*pageSize]))
-					return answerf("%d more", t.areas()-before)
-				},
-					on: "MADV_GUARD_INSTALL", subject: func(b []byte) error { return sys.Madvise(b, sys.MadvGuardInstall) }, confirms: []Answer{"0 more"}, refutes: []Answer{"2 more"},
-					controls: []control[func([]byte) error]{{"mprotect(PROT_NONE)", func(b []byte) error { return sys.Mprotect(b, sys.ProtNone) }, "2 more"}}})
+				compare(t, experiment[func([]byte) error]{try: "VMAs that come with a guard",
+					do: func(guard func([]byte) error) Answer {
+						// Apart, so that the kernel does not merge it with what is beside it.
+						b := t.mapped(5, sys.ProtNone, private, nil)[pageSize : 4*pageSize]
+						t.must("mprotect", sys.Mprotect(b, rw))
+						before := t.areas()
+						t.must("a guard", guard(b[pageSize:2*pageSize]))
+						return answerf("%d more", t.areas()-before)
+					},
+					on: "MADV_GUARD_INSTALL", subject: func(b []byte) error { return sys.Madvise(b, sys.MadvGuardInstall) },
+					confirms: []Answer{"0 more"}, refutes: []Answer{"2 more"},
+					controls: []control[func([]byte) error]{{"mprotect(PROT_NONE)",
+						func(b []byte) error { return sys.Mprotect(b, sys.ProtNone) }, "2 more"}}})
 			},
 		},
 		guardLocked("guard-locked", "no guard region can be put into locked memory", "locked memory", func(t *trial) []byte {
@@ -71,10 +84,11 @@ func guardProbes() []Probe {
 			t.must("mlock", sys.Mlock(b))
 			return b
 		}),
-		guardLocked("guard-lock-future", "after mlockall(MCL_FUTURE) no guard region can be put into new memory", "memory mapped after mlockall(MCL_FUTURE)", func(t *trial) []byte {
-			t.must("mlockall(MCL_FUTURE)", sys.Mlockall(sys.MclFuture))
-			return t.untouched(1)
-		}),
+		guardLocked("guard-lock-future", "after mlockall(MCL_FUTURE) no guard region can be put into new memory",
+			"memory mapped after mlockall(MCL_FUTURE)", func(t *trial) []byte {
+				t.must("mlockall(MCL_FUTURE)", sys.Mlockall(sys.MclFuture))
+				return t.untouched(1)
+			}),
 	}
 	for i := range all {
 		if all[i].ID == "guard-load" || all[i].ID == "guard-store" || all[i].ID == "guard-vm-readv" {
@@ -92,8 +106,10 @@ func guardLocked(id, claim, on string, locked func(*trial) []byte) Probe {
 		run: func(t *trial) {
 			t.guarded(t.anon(1))
 			free := t.anon(1)
-			compare(t, experiment[[]byte]{try: "madvise(MADV_GUARD_INSTALL)", do: func(b []byte) Answer { return answer(sys.Madvise(b, sys.MadvGuardInstall)) },
-				on: on, subject: locked(t), confirms: []Answer{"EINVAL"}, refutes: []Answer{OK}, controls: []control[[]byte]{{"an anonymous page", free, OK}}})
+			compare(t, experiment[[]byte]{try: "madvise(MADV_GUARD_INSTALL)",
+				do: func(b []byte) Answer { return answer(sys.Madvise(b, sys.MadvGuardInstall)) },
+				on: on, subject: locked(t), confirms: []Answer{"EINVAL"}, refutes: []Answer{OK},
+				controls: []control[[]byte]{{"an anonymous page", free, OK}}})
 		},
 	}
 }

@@ -52,9 +52,11 @@ type (
 // probe. A refuted claim is a failure, an unknown one is skipped. The requirement is a
 // property of the case, "requirement".
 func (r *Report) WriteJUnit(w io.Writer) error {
-	all := junitSuites{Name: "safevma probe", Tests: len(r.Probes), Failures: r.Summary.Refuted, Skipped: r.Summary.Unknown, Time: seconds(r.Window.To.Sub(r.Window.From))}
+	all := junitSuites{Name: "safevma probe", Tests: len(r.Probes), Failures: r.Summary.Refuted, Skipped: r.Summary.Unknown,
+		Time: seconds(r.Window.To.Sub(r.Window.From))}
 	for _, subject := range r.subjects() {
-		suite := junitSuite{Name: "probe: " + string(subject), Timestamp: r.Window.From.Format("2006-01-02T15:04:05"), Hostname: r.Host.Name}
+		suite := junitSuite{Name: "probe: " + string(subject), Timestamp: r.Window.From.Format("2006-01-02T15:04:05"),
+			Hostname: r.Host.Name}
 		var total time.Duration
 		for i := range r.Probes {
 			if p := &r.Probes[i]; p.Subject == subject {
@@ -78,7 +80,8 @@ func (r *Report) WriteJUnit(w io.Writer) error {
 }
 
 func (s *junitSuite) add(p *Result) {
-	c := junitCase{Name: p.ID, Class: "probe." + strings.ReplaceAll(string(p.Subject), " ", "-"), Time: seconds(p.Window.To.Sub(p.Window.From)),
+	c := junitCase{Name: p.ID, Class: "probe." + strings.ReplaceAll(string(p.Subject), " ", "-"),
+		Time:       seconds(p.Window.To.Sub(p.Window.From)),
 		Properties: []junitProperty{{"claim", p.Claim}, {"source", p.Source}}}
 	if p.Requirement != "" {
 		c.Properties = append(c.Properties, junitProperty{"requirement", p.Requirement})

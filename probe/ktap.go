@@ -11,7 +11,8 @@ import (
 // skipped, with the reason.
 func (r *Report) WriteKTAP(w io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "KTAP version 1\n# safevma %s on %s %s\n1..%d\n", line(r.Tool.Version), line(r.Host.Kernel), line(r.Host.Machine), len(r.Probes))
+	fmt.Fprintf(&b, "KTAP version 1\n# safevma %s on %s %s\n1..%d\n", line(r.Tool.Version), line(r.Host.Kernel),
+		line(r.Host.Machine), len(r.Probes))
 	for i := range r.Probes {
 		p := &r.Probes[i]
 		for _, e := range p.Experiments {
@@ -26,7 +27,8 @@ func (r *Report) WriteKTAP(w io.Writer) error {
 			fmt.Fprintf(&b, "ok %d %s # SKIP %s: %s\n", i+1, p.ID, p.Reason.Why, line(p.Reason.Detail))
 		}
 	}
-	fmt.Fprintf(&b, "# Totals: pass:%d fail:%d xfail:0 xpass:0 skip:%d error:0\n", r.Summary.Confirmed, r.Summary.Refuted, r.Summary.Unknown)
+	fmt.Fprintf(&b, "# Totals: pass:%d fail:%d xfail:0 xpass:0 skip:%d error:0\n", r.Summary.Confirmed, r.Summary.Refuted,
+		r.Summary.Unknown)
 	_, err := io.WriteString(w, b.String())
 	return err
 }

@@ -89,7 +89,8 @@ func (t *trial) litmus(l litmus) Answer {
 		}
 	}
 	stop.Store(true)
-	t.note("litmus test", "%s: %d of %d out of order in %v", l.name, reordered, tests, time.Since(start).Round(time.Millisecond))
+	t.note("litmus test", "%s: %d of %d out of order in %v", l.name, reordered, tests,
+		time.Since(start).Round(time.Millisecond))
 	if reordered > 0 {
 		return "out of order"
 	}

@@ -15,21 +15,24 @@ const manMlock = "mlock(2)"
 // lockProbes are about memory that is to stay.
 func lockProbes() []Probe {
 	type prepare = func(t *trial) []byte
-	state := func(id, row, claim, source, try string, do func(*trial, []byte) Answer, on string, subject prepare, confirms, refutes Answer, controls ...struct {
+	state := func(id, row, claim, source, try string, do func(*trial, []byte) Answer, on string, subject prepare, confirms,
+		refutes Answer, controls ...struct {
 		on   string
 		make prepare
 		want Answer
 	}) Probe {
 		p := Probe{
 			ID: id, Row: row, Subject: Residency, Source: source, Claim: claim,
-			Experiment: try + " of " + on, Control: try + " of " + controls[0].on, Oracle: string(confirms) + ": confirmed; " + string(refutes) + ": refuted",
+			Experiment: try + " of " + on, Control: try + " of " + controls[0].on,
+			Oracle: string(confirms) + ": confirmed; " + string(refutes) + ": refuted",
 		}
 		p.run = func(t *trial) {
 			var all []control[[]byte]
 			for _, c := range controls {
 				all = append(all, control[[]byte]{c.on, c.make(t), c.want})
 			}
-			compare(t, experiment[[]byte]{try: try, do: func(b []byte) Answer { return do(t, b) }, on: on, subject: subject(t),
+			compare(t, experiment[[]byte]{try: try, do: func(b []byte) Answer { return do(t, b) }, on: on,
+				subject:  subject(t),
 				confirms: []Answer{confirms}, refutes: []Answer{refutes}, controls: all})
 		}
 		return p
@@ -59,28 +62,44 @@ func lockProbes() []Probe {
 	nothing := other{"memory that nobody touched", untouched, none4}
 	touched := other{"memory that was written", filled, all4}
 	probes := []Probe{
-		state("rs-mlock", "", "mlock makes every page resident", manMlock, "pagemap", pages, "memory that was locked untouched", locked, all4, none4, nothing, touched),
-		state("rs-mlock-flag", "", "mlock marks memory as locked", manMlock, "VmFlags", flag("lo"), "locked memory", locked, "lo", "no lo", other{"memory that is not locked", filled, "no lo"}),
-		state("rs-onfault", "", "mlock2(MLOCK_ONFAULT) makes no page resident before it is touched", "mlock2(2)", "pagemap", pages, "memory locked with MLOCK_ONFAULT", onFault, none4, all4, touched, nothing),
-		state("rs-onfault-flag", "", "mlock2(MLOCK_ONFAULT) marks memory as locked at once", "mlock2(2)", "VmFlags", flag("lo"), "memory locked with MLOCK_ONFAULT", onFault, "lo", "no lo", other{"memory that is not locked", filled, "no lo"}),
-		state("rs-populate", "", "MAP_POPULATE makes every page of anonymous memory resident", "mmap(2)", "pagemap", pages, "memory mapped with MAP_POPULATE",
+		state("rs-mlock", "", "mlock makes every page resident", manMlock, "pagemap", pages,
+			"memory that was locked untouched", locked, all4, none4, nothing, touched),
+		state("rs-mlock-flag", "", "mlock marks memory as locked", manMlock, "VmFlags", flag("lo"), "locked memory", locked,
+			"lo", "no lo", other{"memory that is not locked", filled, "no lo"}),
+		state("rs-onfault", "", "mlock2(MLOCK_ONFAULT) makes no page resident before it is touched", "mlock2(2)", "pagemap",
+			pages, "memory locked with MLOCK_ONFAULT", onFault, none4, all4, touched, nothing),
+		state("rs-onfault-flag", "", "mlock2(MLOCK_ONFAULT) marks memory as locked at once", "mlock2(2)", "VmFlags",
+			flag("lo"), "memory locked with MLOCK_ONFAULT", onFault, "lo", "no lo", other{"memory that is not locked",
+				filled, "no lo"}),
+		state("rs-populate", "", "MAP_POPULATE makes every page of anonymous memory resident", "mmap(2)", "pagemap", pages,
+			"memory mapped with MAP_POPULATE",
 			func(t *trial) []byte { return t.mapped(4, rw, private|sys.MapPopulate, nil) }, all4, none4, nothing, touched),
-		state("rs-populate-none", "", "MAP_POPULATE of memory that can't be accessed makes no page resident, and does not say so", "mmap(2)", "pagemap", pages, "memory mapped with PROT_NONE and MAP_POPULATE",
-			func(t *trial) []byte { return t.mapped(4, sys.ProtNone, private|sys.MapPopulate, nil) }, none4, all4, touched, nothing),
-		state("rs-populate-write", "", "madvise(MADV_POPULATE_WRITE) makes every page resident", "madvise(2)", "pagemap", pages, "memory with MADV_POPULATE_WRITE",
+		state("rs-populate-none", "",
+			"MAP_POPULATE of memory that can't be accessed makes no page resident, and does not say so", "mmap(2)", "pagemap", pages, "memory mapped with PROT_NONE and MAP_POPULATE",
+			func(t *trial) []byte {
+				return t.mapped(4, sys.ProtNone, private|sys.MapPopulate,
+					nil)
+			}, none4, all4, touched, nothing),
+		state("rs-populate-write", "", "madvise(MADV_POPULATE_WRITE) makes every page resident", "madvise(2)", "pagemap",
+			pages, "memory with MADV_POPULATE_WRITE",
 			func(t *trial) []byte {
 				b := t.untouched(4)
 				t.must("MADV_POPULATE_WRITE", sys.Madvise(b, sys.MadvPopulateWrite))
 				return b
 			}, all4, none4, nothing, touched),
-		state("rs-munlock", "", "munlock ends the lock", "munlock(2)", "VmFlags", flag("lo"), "memory that was locked and unlocked", func(t *trial) []byte {
-			b := locked(t)
-			t.must("munlock", sys.Munlock(b))
-			return b
-		}, "no lo", "lo", other{"locked memory", locked, "lo"}),
-		state("rs-fail-flag", "LOCK-FAIL", "an mlock that fails changes no locks", manMlock+": \"no changes are made to any locks\"", "VmFlags", flag("lo"), "the first page of a range that mlock failed for (ENOMEM)",
-			func(t *trial) []byte { return t.failedLock() }, "no lo", "lo", other{"locked memory", locked, "lo"}, other{"memory that is not locked", filled, "no lo"}),
-		state("rs-fail-tail", "LOCK-FAIL", "memory that is marked as locked (VmFlags lo) is resident", manMlock, "pagemap", pages, "the rest of a range that mlock failed for, marked as locked",
+		state("rs-munlock", "", "munlock ends the lock", "munlock(2)", "VmFlags", flag("lo"),
+			"memory that was locked and unlocked", func(t *trial) []byte {
+				b := locked(t)
+				t.must("munlock", sys.Munlock(b))
+				return b
+			}, "no lo", "lo", other{"locked memory", locked, "lo"}),
+		state("rs-fail-flag", "LOCK-FAIL", "an mlock that fails changes no locks",
+			manMlock+": \"no changes are made to any locks\"", "VmFlags", flag("lo"),
+			"the first page of a range that mlock failed for (ENOMEM)",
+			func(t *trial) []byte { return t.failedLock() }, "no lo", "lo", other{"locked memory", locked,
+				"lo"}, other{"memory that is not locked", filled, "no lo"}),
+		state("rs-fail-tail", "LOCK-FAIL", "memory that is marked as locked (VmFlags lo) is resident", manMlock, "pagemap",
+			pages, "the rest of a range that mlock failed for, marked as locked",
 			func(t *trial) []byte {
 				b := t.failedLock()[2*pageSize:]
 				if t.hasFlag(b, "lo") != "lo" {
@@ -88,31 +107,35 @@ func lockProbes() []Probe {
 				}
 				return b
 			}, all4, none4, nothing, touched),
-		state("rs-droppable", "DROP-LOCK", "memory for which mlock returned 0 is locked", manMlock, "mlock, VmFlags", func(t *trial, b []byte) Answer {
-			if err := sys.Mlock(b); err != nil {
-				return answer(err)
-			}
-			return t.hasFlag(b, "lo")
-		}, "MAP_DROPPABLE memory", func(t *trial) []byte {
-			b, err := sys.Mmap(4*pageSize, rw, sys.MapDroppable|sys.MapAnonymous, -1, 0)
-			if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.EOPNOTSUPP) {
-				t.stop(Missing, "mmap(MAP_DROPPABLE): %s (before Linux 6.11)", answer(err))
-			}
-			t.must("mmap(MAP_DROPPABLE)", err)
-			return b
-		}, "lo", "no lo", other{"anonymous memory", filled, "lo"}),
-		state("rs-dontneed-locked", "", "the pages of locked memory can't be thrown away by MADV_DONTNEED", "madvise(2)", "madvise(MADV_DONTNEED)", func(_ *trial, b []byte) Answer { return answer(sys.Madvise(b, sys.MadvDontneed)) },
+		state("rs-droppable", "DROP-LOCK", "memory for which mlock returned 0 is locked", manMlock, "mlock, VmFlags",
+			func(t *trial, b []byte) Answer {
+				if err := sys.Mlock(b); err != nil {
+					return answer(err)
+				}
+				return t.hasFlag(b, "lo")
+			}, "MAP_DROPPABLE memory", func(t *trial) []byte {
+				b, err := sys.Mmap(4*pageSize, rw, sys.MapDroppable|sys.MapAnonymous, -1, 0)
+				if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.EOPNOTSUPP) {
+					t.stop(Missing, "mmap(MAP_DROPPABLE): %s (before Linux 6.11)", answer(err))
+				}
+				t.must("mmap(MAP_DROPPABLE)", err)
+				return b
+			}, "lo", "no lo", other{"anonymous memory", filled, "lo"}),
+		state("rs-dontneed-locked", "", "the pages of locked memory can't be thrown away by MADV_DONTNEED", "madvise(2)",
+			"madvise(MADV_DONTNEED)", func(_ *trial, b []byte) Answer { return answer(sys.Madvise(b, sys.MadvDontneed)) },
 			"locked memory", locked, "EINVAL", OK, other{"memory that is not locked", filled, OK}),
-		state("rs-usage-map", "ALLOC-USAGE", "allocation on usage: all memory is allocated in advance, when it is mapped", "safety working group, assumptions of use: \"allocate everything in advance\"", "pagemap", pages,
+		state("rs-usage-map", "ALLOC-USAGE", "allocation on usage: all memory is allocated in advance, when it is mapped",
+			"safety working group, assumptions of use: \"allocate everything in advance\"", "pagemap", pages,
 			"memory that was mapped, and not touched", untouched, all4, none4, touched, nothing),
-		state("rs-usage-touch", "ALLOC-USAGE", "allocation on usage: memory is allocated when it is first touched", "the same group's overcommit demo", "pagemap after a store to the first page", func(t *trial, b []byte) Answer {
-			store(b)
-			return t.resident(b)
-		}, "memory that was mapped, and not touched", func(t *trial) []byte {
-			b := t.untouched(4)
-			t.must("MADV_NOHUGEPAGE", sys.Madvise(b, sys.MadvNohugepage))
-			return b
-		}, "1 of 4 pages", all4, touched),
+		state("rs-usage-touch", "ALLOC-USAGE", "allocation on usage: memory is allocated when it is first touched",
+			"the same group's overcommit demo", "pagemap after a store to the first page", func(t *trial, b []byte) Answer {
+				store(b)
+				return t.resident(b)
+			}, "memory that was mapped, and not touched", func(t *trial) []byte {
+				b := t.untouched(4)
+				t.must("MADV_NOHUGEPAGE", sys.Madvise(b, sys.MadvNohugepage))
+				return b
+			}, "1 of 4 pages", all4, touched),
 	}
 	for i := range probes {
 		switch probes[i].ID {
@@ -170,15 +193,18 @@ func (t *trial) forkedIdle() int {
 
 func lockFork() Probe {
 	return Probe{
-		ID: "rs-fork", Subject: Residency, Source: "mlock(2): locks are not inherited by a child", Requirement: "SV-RES-02", Good: Refuted, Severity: "low",
+		ID: "rs-fork", Subject: Residency, Source: "mlock(2): locks are not inherited by a child", Requirement: "SV-RES-02",
+		Good: Refuted, Severity: "low",
 		Claim:      "a forked child does not inherit locks",
 		Experiment: "VmFlags of locked memory in a forked child", Control: "VmFlags in the parent",
 		Oracle: "no lo: confirmed; lo: refuted", Remedy: "Lock in the child anew, or set MADV_DONTFORK or MADV_WIPEONFORK.",
 		run: func(t *trial) {
 			b := t.anon(1)
 			t.must("mlock", sys.Mlock(b))
-			compare(t, experiment[int]{try: "VmFlags", do: func(pid int) Answer { return t.flagOf(pid, b, "lo") }, on: "a forked child", subject: t.forkedIdle(),
-				confirms: []Answer{"no lo"}, refutes: []Answer{"lo"}, controls: []control[int]{{"the parent", os.Getpid(), "lo"}}})
+			compare(t, experiment[int]{try: "VmFlags", do: func(pid int) Answer { return t.flagOf(pid, b, "lo") },
+				on: "a forked child", subject: t.forkedIdle(),
+				confirms: []Answer{"no lo"}, refutes: []Answer{"lo"},
+				controls: []control[int]{{"the parent", os.Getpid(), "lo"}}})
 		},
 	}
 }
@@ -192,8 +218,10 @@ func lockFuture() Probe {
 		run: func(t *trial) {
 			before := t.anon(1)
 			t.must("mlockall(MCL_FUTURE)", sys.Mlockall(sys.MclFuture))
-			compare(t, experiment[[]byte]{try: "VmFlags", do: func(b []byte) Answer { return t.hasFlag(b, "lo") }, on: "memory mapped after it", subject: t.untouched(1),
-				confirms: []Answer{"lo"}, refutes: []Answer{"no lo"}, controls: []control[[]byte]{{"memory mapped before it", before, "no lo"}}})
+			compare(t, experiment[[]byte]{try: "VmFlags", do: func(b []byte) Answer { return t.hasFlag(b, "lo") },
+				on: "memory mapped after it", subject: t.untouched(1),
+				confirms: []Answer{"lo"}, refutes: []Answer{"no lo"},
+				controls: []control[[]byte]{{"memory mapped before it", before, "no lo"}}})
 		},
 	}
 }
@@ -211,16 +239,18 @@ func lockLimit() Probe {
 			compare(t, experiment[int]{try: "mlock", do: func(pages int) Answer {
 				defer sys.Munlock(b)
 				return answer(sys.Mlock(b[:pages*pageSize]))
-			}, on: "17 pages, with a limit of 16", subject: 17, confirms: []Answer{"ENOMEM"}, refutes: []Answer{OK}, controls: []control[int]{{"16 pages", 16, OK}}})
+			}, on: "17 pages, with a limit of 16", subject: 17, confirms: []Answer{"ENOMEM"}, refutes: []Answer{OK}, controls: []control[int]{{"16 pages",
+				16, OK}}})
 		},
 	}
 }
 
 func wipeOnFork() Probe {
 	return Probe{
-		ID: "rs-wipeonfork", Subject: Residency, Since: "4.14", Source: "madvise(2), MADV_WIPEONFORK", Requirement: "SV-XDM-02",
-		Claim:      "a forked child finds zeroes in memory with MADV_WIPEONFORK",
-		Experiment: "a load in a forked child", Control: "a load of memory without the advice, and with MADV_DONTFORK",
+		ID: "rs-wipeonfork", Subject: Residency, Since: "4.14", Source: "madvise(2), MADV_WIPEONFORK",
+		Requirement: "SV-XDM-02",
+		Claim:       "a forked child finds zeroes in memory with MADV_WIPEONFORK",
+		Experiment:  "a load in a forked child", Control: "a load of memory without the advice, and with MADV_DONTFORK",
 		Oracle: "zeroes: confirmed; the bytes: refuted",
 		run: func(t *trial) {
 			b := t.anon(1)

@@ -64,30 +64,36 @@ func mdweProbes() []Probe {
 			Experiment: try + " in a child with PR_MDWE_REFUSE_EXEC_GAIN", Control: "the same in a child without",
 			Oracle: "EACCES: confirmed; ok: refuted",
 			run: func(t *trial) {
-				compare(t, experiment[bool]{try: try, do: in(t, call(t)), on: "a child with MDWE", subject: true, confirms: []Answer{"EACCES"}, refutes: []Answer{OK},
+				compare(t, experiment[bool]{try: try, do: in(t, call(t)), on: "a child with MDWE", subject: true,
+					confirms: []Answer{"EACCES"}, refutes: []Answer{OK},
 					controls: []control[bool]{{"a child without", false, OK}}})
 			},
 		}
 	}
 	anonMap := func(prot int) func(*trial) sys.RawCall {
 		return func(*trial) sys.RawCall {
-			return sys.RawCall{Number: sys.CallMmap, Args: [6]uintptr{0, page, uintptr(prot), private | sys.MapAnonymous, ^uintptr(0), 0}}
+			return sys.RawCall{Number: sys.CallMmap,
+				Args: [6]uintptr{0, page, uintptr(prot), private | sys.MapAnonymous, ^uintptr(0), 0}}
 		}
 	}
 	return []Probe{
-		refuses("mdwe-rwx", "with MDWE no memory can be mapped writable and executable", "mmap(PROT_READ|PROT_WRITE|PROT_EXEC)", anonMap(rw|rx)),
-		refuses("mdwe-gain", "with MDWE memory can't become executable that was not", "mprotect(PROT_READ|PROT_EXEC) of writable memory", func(t *trial) sys.RawCall {
-			b := t.anon(1)
-			return sys.RawCall{Number: sys.CallMprotect, Args: [6]uintptr{uintptr(sys.Addr(b)), page, uintptr(rx)}}
-		}),
+		refuses("mdwe-rwx", "with MDWE no memory can be mapped writable and executable",
+			"mmap(PROT_READ|PROT_WRITE|PROT_EXEC)", anonMap(rw|rx)),
+		refuses("mdwe-gain", "with MDWE memory can't become executable that was not",
+			"mprotect(PROT_READ|PROT_EXEC) of writable memory", func(t *trial) sys.RawCall {
+				b := t.anon(1)
+				return sys.RawCall{Number: sys.CallMprotect, Args: [6]uintptr{uintptr(sys.Addr(b)), page, uintptr(rx)}}
+			}),
 		{
 			ID: "mdwe-clear", Subject: Sealing, Since: "6.3", Source: manMDWE,
 			Claim:      "MDWE can't be taken back",
 			Experiment: "prctl(PR_SET_MDWE, 0) after it was set", Control: "prctl(PR_SET_MDWE, 0) before",
 			Oracle: "EPERM: confirmed; ok: refuted",
 			run: func(t *trial) {
-				compare(t, experiment[bool]{try: "prctl(PR_SET_MDWE, 0)", do: in(t, sys.RawCall{Number: sys.CallPrctl, Args: [6]uintptr{sys.PrSetMDWE}}),
-					on: "a child with MDWE", subject: true, confirms: []Answer{"EPERM"}, refutes: []Answer{OK}, controls: []control[bool]{{"a child without", false, OK}}})
+				compare(t, experiment[bool]{try: "prctl(PR_SET_MDWE, 0)",
+					do: in(t, sys.RawCall{Number: sys.CallPrctl, Args: [6]uintptr{sys.PrSetMDWE}}),
+					on: "a child with MDWE", subject: true, confirms: []Answer{"EPERM"}, refutes: []Answer{OK},
+					controls: []control[bool]{{"a child without", false, OK}}})
 			},
 		},
 		mdweInherit(), mdweDual(), mdweProcMem(),
@@ -98,8 +104,9 @@ func mdweInherit() Probe {
 	return Probe{
 		ID: "mdwe-exec", Subject: Sealing, Since: "6.3", Source: manMDWE,
 		Claim:      "MDWE is kept over fork and execve",
-		Experiment: "PR_GET_MDWE in a program that a process with MDWE has executed", Control: "the same with PR_MDWE_NO_INHERIT",
-		Oracle: "1: confirmed; 0: refuted",
+		Experiment: "PR_GET_MDWE in a program that a process with MDWE has executed",
+		Control:    "the same with PR_MDWE_NO_INHERIT",
+		Oracle:     "1: confirmed; 0: refuted",
 		run: func(t *trial) {
 			do := func(bits string) Answer {
 				answers, err := t.stage("mdwe-set-exec", syscall.SysProcAttr{}, nil, bits)
@@ -109,7 +116,8 @@ func mdweInherit() Probe {
 			if a := do("1"); a == "EINVAL" {
 				t.stop(Missing, "prctl(PR_SET_MDWE): EINVAL (before Linux 6.3)")
 			}
-			compare(t, experiment[string]{try: "PR_GET_MDWE after execve", do: do, on: "PR_MDWE_REFUSE_EXEC_GAIN", subject: "1", confirms: []Answer{"1"}, refutes: []Answer{"0"},
+			compare(t, experiment[string]{try: "PR_GET_MDWE after execve", do: do, on: "PR_MDWE_REFUSE_EXEC_GAIN",
+				subject: "1", confirms: []Answer{"1"}, refutes: []Answer{"0"},
 				controls: []control[string]{{"nothing set", "0", "0"}}})
 			t.note("with PR_MDWE_NO_INHERIT (6.6)", "%s", do("3"))
 		},
@@ -118,12 +126,13 @@ func mdweInherit() Probe {
 
 func mdweDual() Probe {
 	return Probe{
-		ID: "mdwe-dual", Row: "MDWE-DUAL", Subject: Sealing, Since: "6.3", Source: manMDWE + ": \"deny write and execute\"", Requirement: "SV-XDM-03",
-		Claim:      "with MDWE no code can be run that the process has written",
-		Experiment: "a memfd mapped shared, once writable and once executable; code is written by the one and called by the other",
-		Control:    "anonymous memory that is written, then made executable; the memfd mapped without PROT_EXEC",
-		Oracle:     "EACCES or a fault: confirmed; the code runs: refuted",
-		Remedy:     "MDWE alone does not do it: deny executable mappings of memfds as well.",
+		ID: "mdwe-dual", Row: "MDWE-DUAL", Subject: Sealing, Since: "6.3", Source: manMDWE + ": \"deny write and execute\"",
+		Requirement: "SV-XDM-03",
+		Claim:       "with MDWE no code can be run that the process has written",
+		Experiment:  "a memfd mapped shared, once writable and once executable; code is written by the one and called by the other",
+		Control:     "anonymous memory that is written, then made executable; the memfd mapped without PROT_EXEC",
+		Oracle:      "EACCES or a fault: confirmed; the code runs: refuted",
+		Remedy:      "MDWE alone does not do it: deny executable mappings of memfds as well.",
 		run: func(t *trial) {
 			f := t.coded(t.exec())
 			t.mdwe()
@@ -147,19 +156,23 @@ func mdweDual() Probe {
 				}
 				return call(b)
 			},
-				on: "two mappings of a memfd", subject: way{true, rx}, confirms: []Answer{"EACCES", "EPERM", Fault}, refutes: []Answer{Ran},
-				controls: []control[way]{{"anonymous memory", way{false, rx}, "EACCES"}, {"a mapping without PROT_EXEC", way{true, sys.ProtRead}, Fault}}})
+				on: "two mappings of a memfd", subject: way{true, rx}, confirms: []Answer{"EACCES", "EPERM", Fault},
+				refutes: []Answer{Ran},
+				controls: []control[way]{{"anonymous memory", way{false, rx}, "EACCES"},
+					{"a mapping without PROT_EXEC", way{true, sys.ProtRead}, Fault}}})
 		},
 	}
 }
 
 func mdweProcMem() Probe {
 	return Probe{
-		ID: "mdwe-proc-mem", Row: "MDWE-DUAL", Subject: Sealing, Since: "6.3", Source: manMDWE + ": \"deny write and execute\"", Requirement: "SV-XDM-03",
+		ID: "mdwe-proc-mem", Row: "MDWE-DUAL", Subject: Sealing, Since: "6.3",
+		Source: manMDWE + ": \"deny write and execute\"", Requirement: "SV-XDM-03",
 		Claim:      "with MDWE executable memory can't be written (here: by /proc/self/mem)",
-		Experiment: "a write of code to executable memory by /proc/self/mem, then a call", Control: "a store by the processor; a call of memory that is not executable",
-		Oracle: "EIO: confirmed; the code runs: refuted",
-		Remedy: "Boot with proc_mem.force_override=never, or deny /proc/self/mem.",
+		Experiment: "a write of code to executable memory by /proc/self/mem, then a call",
+		Control:    "a store by the processor; a call of memory that is not executable",
+		Oracle:     "EIO: confirmed; the code runs: refuted",
+		Remedy:     "Boot with proc_mem.force_override=never, or deny /proc/self/mem.",
 		run: func(t *trial) {
 			t.mdwe()
 			mem := t.memFile()
@@ -179,8 +192,10 @@ func mdweProcMem() Probe {
 				}
 				return call(b)
 			},
-				on: "executable memory, by /proc/self/mem", subject: way{true, rx}, confirms: []Answer{"EIO"}, refutes: []Answer{Ran},
-				controls: []control[way]{{"executable memory, by a store", way{false, rx}, "the store faults"}, {"memory that is not executable", way{false, rw}, Fault}}})
+				on: "executable memory, by /proc/self/mem", subject: way{true, rx}, confirms: []Answer{"EIO"},
+				refutes: []Answer{Ran},
+				controls: []control[way]{{"executable memory, by a store", way{false, rx}, "the store faults"},
+					{"memory that is not executable", way{false, rw}, Fault}}})
 		},
 	}
 }

@@ -28,8 +28,10 @@ func memfdExecProbes() []Probe {
 		Remedy: "Set vm.memfd_noexec=2 in the workload's PID namespace.",
 		run: func(t *trial) {
 			compare(t, experiment[*os.File]{try: "execve", do: execute,
-				on: "a memfd made with MFD_EXEC", subject: t.programFile(sys.MfdExec), confirms: []Answer{Ran}, refutes: []Answer{"EACCES"},
-				controls: []control[*os.File]{{"a memfd made with MFD_NOEXEC_SEAL", t.programFile(sys.MfdNoexecSeal), "EACCES"}}})
+				on: "a memfd made with MFD_EXEC", subject: t.programFile(sys.MfdExec), confirms: []Answer{Ran},
+				refutes: []Answer{"EACCES"},
+				controls: []control[*os.File]{{"a memfd made with MFD_NOEXEC_SEAL", t.programFile(sys.MfdNoexecSeal),
+					"EACCES"}}})
 		},
 	}, {
 		ID: "mf-noexec-exec", Subject: Memfd, Since: "6.3", Source: manMemfd + ", MFD_NOEXEC_SEAL",
@@ -39,7 +41,8 @@ func memfdExecProbes() []Probe {
 		Oracle:     "EACCES: confirmed; it runs: refuted", Requirement: "SV-XDM-03",
 		run: func(t *trial) {
 			compare(t, experiment[*os.File]{try: "execve", do: execute,
-				on: "a memfd made with MFD_NOEXEC_SEAL", subject: t.programFile(sys.MfdNoexecSeal), confirms: []Answer{"EACCES"}, refutes: []Answer{Ran},
+				on: "a memfd made with MFD_NOEXEC_SEAL", subject: t.programFile(sys.MfdNoexecSeal),
+				confirms: []Answer{"EACCES"}, refutes: []Answer{Ran},
 				controls: []control[*os.File]{{"a memfd made with MFD_EXEC", t.programFile(sys.MfdExec), Ran}}})
 		},
 	}, {
@@ -51,8 +54,10 @@ func memfdExecProbes() []Probe {
 		run: func(t *trial) {
 			plain := t.memfd(sys.MfdExec, 1)
 			t.must("fchmod 0600", plain.Chmod(0o600))
-			compare(t, experiment[*os.File]{try: "fchmod 0700", do: func(f *os.File) Answer { return answer(f.Chmod(0o700)) },
-				on: "a memfd made with MFD_NOEXEC_SEAL", subject: t.memfd(sys.MfdNoexecSeal, 1), confirms: []Answer{"EPERM"}, refutes: []Answer{OK},
+			compare(t, experiment[*os.File]{try: "fchmod 0700",
+				do: func(f *os.File) Answer { return answer(f.Chmod(0o700)) },
+				on: "a memfd made with MFD_NOEXEC_SEAL", subject: t.memfd(sys.MfdNoexecSeal, 1), confirms: []Answer{"EPERM"},
+				refutes:  []Answer{OK},
 				controls: []control[*os.File]{{"a memfd made with MFD_EXEC, mode 0600", plain, OK}}})
 		},
 	}, {
@@ -61,8 +66,10 @@ func memfdExecProbes() []Probe {
 		Experiment: "memfd_create with both flags", Control: "memfd_create with each of them",
 		Oracle: "EINVAL: confirmed; ok: refuted",
 		run: func(t *trial) {
+			t.memfd(sys.MfdExec, 0).Close()
 			compare(t, experiment[int]{try: "memfd_create", do: create,
-				on: "MFD_EXEC|MFD_NOEXEC_SEAL", subject: sys.MfdExec | sys.MfdNoexecSeal, confirms: []Answer{"EINVAL"}, refutes: []Answer{OK},
+				on: "MFD_EXEC|MFD_NOEXEC_SEAL", subject: sys.MfdExec | sys.MfdNoexecSeal, confirms: []Answer{"EINVAL"},
+				refutes:  []Answer{OK},
 				controls: []control[int]{{"MFD_EXEC", sys.MfdExec, OK}, {"MFD_NOEXEC_SEAL", sys.MfdNoexecSeal, OK}}})
 		},
 	}, {
@@ -72,8 +79,10 @@ func memfdExecProbes() []Probe {
 		Control:    "the same on one made with MFD_EXEC alone, and with MFD_ALLOW_SEALING",
 		Oracle:     "ok: confirmed; EPERM: refuted",
 		run: func(t *trial) {
-			compare(t, experiment[*os.File]{try: "F_ADD_SEALS(F_SEAL_GROW)", do: func(f *os.File) Answer { return answer(sys.AddSeals(f, sys.SealGrow)) },
-				on: "a memfd made with MFD_NOEXEC_SEAL", subject: t.memfd(sys.MfdNoexecSeal, 1), confirms: []Answer{OK}, refutes: []Answer{"EPERM"},
+			compare(t, experiment[*os.File]{try: "F_ADD_SEALS(F_SEAL_GROW)",
+				do: func(f *os.File) Answer { return answer(sys.AddSeals(f, sys.SealGrow)) },
+				on: "a memfd made with MFD_NOEXEC_SEAL", subject: t.memfd(sys.MfdNoexecSeal, 1), confirms: []Answer{OK},
+				refutes: []Answer{"EPERM"},
 				controls: []control[*os.File]{
 					{"a memfd made with MFD_EXEC", t.memfd(sys.MfdExec, 1), "EPERM"},
 					{"a memfd made with MFD_ALLOW_SEALING", t.memfd(sys.MfdExec|sys.MfdAllowSealing, 1), OK}}})
@@ -88,7 +97,8 @@ func memfdExecProbes() []Probe {
 			plain := t.memfd(sys.MfdExec|sys.MfdAllowSealing, 1)
 			t.must("fchmod 0600", plain.Chmod(0o600))
 			compare(t, experiment[*os.File]{try: "F_ADD_SEALS(F_SEAL_EXEC), F_GET_SEALS", do: sealExec,
-				on: "an executable memfd", subject: t.memfd(sys.MfdExec|sys.MfdAllowSealing, 1), confirms: []Answer{"0x3e"}, refutes: []Answer{"0x20"},
+				on: "an executable memfd", subject: t.memfd(sys.MfdExec|sys.MfdAllowSealing, 1), confirms: []Answer{"0x3e"},
+				refutes:  []Answer{"0x20"},
 				controls: []control[*os.File]{{"a memfd without execution bits", plain, "0x20"}}})
 		},
 	}, {
@@ -102,7 +112,8 @@ func memfdExecProbes() []Probe {
 		run: func(t *trial) {
 			compare(t, experiment[os.FileMode]{try: "execve", do: t.runTmpfs,
 				on: "a file on /dev/shm, mode 0700", subject: 0o700, confirms: []Answer{Ran}, refutes: []Answer{"EACCES"},
-				controls: []control[os.FileMode]{{"a file on /dev/shm, mode 0600", 0o600, "EACCES"}, {"an executable memfd in its place", 0, Ran}}})
+				controls: []control[os.FileMode]{{"a file on /dev/shm, mode 0600", 0o600, "EACCES"},
+					{"an executable memfd in its place", 0, Ran}}})
 		},
 	}}
 }
@@ -159,8 +170,10 @@ func memfdMapProbes() []Probe {
 			Remedy: "A seal does not stop it: deny PROT_EXEC of memfds with a security module, or mappings with seccomp.",
 			run: func(t *trial) {
 				compare(t, experiment[*os.File]{try: what + " and call", do: do(t),
-					on: "a memfd made with MFD_NOEXEC_SEAL", subject: t.coded(sys.MfdNoexecSeal), confirms: []Answer{"EPERM", "EACCES", Fault}, refutes: []Answer{Ran},
-					controls: []control[*os.File]{{"a memfd made with MFD_EXEC", t.coded(sys.MfdExec), Ran}, {"a mapping without PROT_EXEC", nil, Fault}}})
+					on: "a memfd made with MFD_NOEXEC_SEAL", subject: t.coded(sys.MfdNoexecSeal),
+					confirms: []Answer{"EPERM", "EACCES", Fault}, refutes: []Answer{Ran},
+					controls: []control[*os.File]{{"a memfd made with MFD_EXEC", t.coded(sys.MfdExec), Ran},
+						{"a mapping without PROT_EXEC", nil, Fault}}})
 			},
 		}
 	}
@@ -180,9 +193,12 @@ func memfdMapProbes() []Probe {
 		}
 	}
 	return []Probe{
-		gap("mf-map-exec", "code in a memfd that is sealed as not executable can't be mapped and run", "mmap(PROT_READ|PROT_EXEC, MAP_PRIVATE)", mapAndCall(rx, private)),
-		gap("mf-map-wx", "a memfd that is sealed as not executable can't be mapped writable and executable", "mmap(PROT_READ|PROT_WRITE|PROT_EXEC, MAP_SHARED)", mapAndCall(rw|rx, shared)),
-		gap("mf-mprotect-exec", "a mapping of a memfd that is sealed as not executable can't become executable", "mmap(PROT_READ|PROT_WRITE, MAP_SHARED), mprotect(PROT_READ|PROT_EXEC)",
+		gap("mf-map-exec", "code in a memfd that is sealed as not executable can't be mapped and run",
+			"mmap(PROT_READ|PROT_EXEC, MAP_PRIVATE)", mapAndCall(rx, private)),
+		gap("mf-map-wx", "a memfd that is sealed as not executable can't be mapped writable and executable",
+			"mmap(PROT_READ|PROT_WRITE|PROT_EXEC, MAP_SHARED)", mapAndCall(rw|rx, shared)),
+		gap("mf-mprotect-exec", "a mapping of a memfd that is sealed as not executable can't become executable",
+			"mmap(PROT_READ|PROT_WRITE, MAP_SHARED), mprotect(PROT_READ|PROT_EXEC)",
 			func(t *trial) func(*os.File) Answer {
 				return func(f *os.File) Answer {
 					prot := rx

@@ -2,9 +2,11 @@ package probe
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/safevma/safevma/internal/sys"
 	"github.com/safevma/safevma/kernel/process"
@@ -80,9 +82,6 @@ func (t *trial) anon(pages int) []byte {
 	return b
 }
 
-// none is memory that nothing may touch.
-func (t *trial) none(pages int) []byte { return t.mapped(pages, sys.ProtNone, private, nil) }
-
 // protected is filled anonymous memory with a protection.
 func (t *trial) protected(pages, prot int) []byte {
 	b := t.anon(pages)
@@ -93,6 +92,9 @@ func (t *trial) protected(pages, prot int) []byte {
 // memfd makes a memfd whose pages are filled.
 func (t *trial) memfd(flags, pages int) *os.File {
 	f, err := sys.MemfdCreate("safevma-probe", flags)
+	if errors.Is(err, syscall.EINVAL) && flags&(sys.MfdExec|sys.MfdNoexecSeal) != 0 {
+		t.stop(Missing, "memfd_create(%#x): EINVAL (before Linux 6.3)", flags)
+	}
 	t.must("memfd_create", err)
 	b := make([]byte, pages*pageSize)
 	fill(b)

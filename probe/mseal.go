@@ -37,7 +37,8 @@ type msealTry struct {
 
 func (m msealTry) probe() Probe {
 	return Probe{
-		ID: m.id, Row: m.row, Subject: Sealing, Since: "6.10", Source: docMseal, Claim: m.claim, Requirement: m.requirement, Good: m.good, Remedy: m.remedy,
+		ID: m.id, Row: m.row, Subject: Sealing, Since: "6.10", Source: docMseal, Claim: m.claim, Requirement: m.requirement,
+		Good: m.good, Remedy: m.remedy,
 		Experiment: m.try + " on " + m.on + ", sealed", Control: "the same without a seal",
 		Oracle: string(m.confirms) + ": confirmed; " + string(m.refutes) + ": refuted",
 		run: func(t *trial) {
@@ -46,7 +47,8 @@ func (m msealTry) probe() Probe {
 			if m.also != nil {
 				controls = append(controls, m.also(t)...)
 			}
-			compare(t, experiment[[]byte]{try: m.try, do: func(b []byte) Answer { return m.do(t, b) }, on: m.on + ", sealed", subject: sealed,
+			compare(t, experiment[[]byte]{try: m.try, do: func(b []byte) Answer { return m.do(t, b) }, on: m.on + ", sealed",
+				subject:  sealed,
 				confirms: []Answer{m.confirms}, refutes: []Answer{m.refutes}, controls: controls})
 		},
 	}
@@ -60,32 +62,46 @@ func msealProbes() []Probe {
 	readOnly, writable := anonPage(sys.ProtRead), anonPage(rw)
 	const ro, wr = "read-only anonymous memory", "writable anonymous memory"
 	all := []msealTry{
-		{id: "ms-munmap", claim: "sealed memory can't be unmapped", try: "munmap", on: wr, make: writable, confirms: "EPERM", refutes: OK, unsealed: OK, requirement: "SV-TOP-01",
+		{id: "ms-munmap", claim: "sealed memory can't be unmapped", try: "munmap", on: wr, make: writable, confirms: "EPERM",
+			refutes: OK, unsealed: OK, requirement: "SV-TOP-01",
 			do: func(_ *trial, b []byte) Answer { return answer(sys.Munmap(b)) }},
-		{id: "ms-mprotect", claim: "the protection of sealed memory can't be changed", try: "mprotect(PROT_READ|PROT_WRITE)", on: ro, make: readOnly, confirms: "EPERM", refutes: OK, unsealed: OK, requirement: "SV-TOP-01",
+		{id: "ms-mprotect", claim: "the protection of sealed memory can't be changed", try: "mprotect(PROT_READ|PROT_WRITE)",
+			on: ro, make: readOnly, confirms: "EPERM", refutes: OK, unsealed: OK, requirement: "SV-TOP-01",
 			do: func(_ *trial, b []byte) Answer { return answer(sys.Mprotect(b, rw)) }},
-		{id: "ms-mprotect-same", claim: "mprotect to the same protection is refused on sealed memory, too: a harmless way to see a seal", try: "mprotect(PROT_READ)", on: ro, make: readOnly, confirms: "EPERM", refutes: OK, unsealed: OK,
+		{id: "ms-mprotect-same",
+			claim: "mprotect to the same protection is refused on sealed memory, too: a harmless way to see a seal",
+			try:   "mprotect(PROT_READ)", on: ro, make: readOnly, confirms: "EPERM", refutes: OK, unsealed: OK,
 			do: func(_ *trial, b []byte) Answer { return answer(sys.Mprotect(b, sys.ProtRead)) }},
-		{id: "ms-mmap-fixed", claim: "sealed memory can't be mapped over", try: "mmap(MAP_FIXED)", on: wr, make: writable, confirms: "EPERM", refutes: OK, unsealed: OK, requirement: "SV-TOP-01",
+		{id: "ms-mmap-fixed", claim: "sealed memory can't be mapped over", try: "mmap(MAP_FIXED)", on: wr, make: writable,
+			confirms: "EPERM", refutes: OK, unsealed: OK, requirement: "SV-TOP-01",
 			do: func(_ *trial, b []byte) Answer { return answer(sys.MmapAt(b, rw, private|sys.MapAnonymous, -1, 0)) }},
-		{id: "ms-mremap-grow", claim: "sealed memory can't be resized or moved", try: "mremap to two pages (MREMAP_MAYMOVE)", on: wr, make: writable, confirms: "EPERM", refutes: OK, unsealed: OK, requirement: "SV-TOP-01",
+		{id: "ms-mremap-grow", claim: "sealed memory can't be resized or moved", try: "mremap to two pages (MREMAP_MAYMOVE)",
+			on: wr, make: writable, confirms: "EPERM", refutes: OK, unsealed: OK, requirement: "SV-TOP-01",
 			do: func(_ *trial, b []byte) Answer {
 				_, err := sys.Mremap(b, 2*pageSize, sys.MremapMaymove, 0)
 				return answer(err)
 			}},
-		{id: "ms-mremap-onto", claim: "other memory can't be moved onto sealed memory", try: "mremap(MREMAP_FIXED) of another page onto it", on: wr, make: writable, confirms: "EPERM", refutes: OK, unsealed: OK, requirement: "SV-TOP-01",
+		{id: "ms-mremap-onto", claim: "other memory can't be moved onto sealed memory",
+			try: "mremap(MREMAP_FIXED) of another page onto it", on: wr, make: writable, confirms: "EPERM", refutes: OK,
+			unsealed: OK, requirement: "SV-TOP-01",
 			do: func(t *trial, b []byte) Answer {
 				_, err := sys.Mremap(t.anon(1), pageSize, sys.MremapMaymove|sys.MremapFixed, sys.Addr(b))
 				return answer(err)
 			}},
-		{id: "ms-flag", claim: "the kernel shows seals in VmFlags", try: "VmFlags", on: wr, make: writable, confirms: "sl", refutes: "no sl", unsealed: "no sl",
+		{id: "ms-flag", claim: "the kernel shows seals in VmFlags", try: "VmFlags", on: wr, make: writable, confirms: "sl",
+			refutes: "no sl", unsealed: "no sl",
 			do: func(t *trial, b []byte) Answer { return t.hasFlag(b, "sl") }},
-		{id: "ms-dontneed-ro", claim: "the content of sealed memory that can't be written can't be discarded", try: "madvise(MADV_DONTNEED)", on: ro, make: readOnly, confirms: "EPERM", refutes: OK, unsealed: OK, requirement: "SV-INT-01",
-			do: func(_ *trial, b []byte) Answer { return answer(sys.Madvise(b, sys.MadvDontneed)) }},
-		{id: "ms-guard-ro", claim: "no guard region can be put into sealed memory that can't be written", try: "madvise(MADV_GUARD_INSTALL)", on: ro, make: readOnly, confirms: "EPERM", refutes: OK, unsealed: OK,
+		{id: "ms-dontneed-ro", claim: "the content of sealed memory that can't be written can't be discarded",
+			try: "madvise(MADV_DONTNEED)", on: ro, make: readOnly, confirms: "EPERM", refutes: OK, unsealed: OK,
+			requirement: "SV-INT-01",
+			do:          func(_ *trial, b []byte) Answer { return answer(sys.Madvise(b, sys.MadvDontneed)) }},
+		{id: "ms-guard-ro", claim: "no guard region can be put into sealed memory that can't be written",
+			try: "madvise(MADV_GUARD_INSTALL)", on: ro, make: readOnly, confirms: "EPERM", refutes: OK, unsealed: OK,
 			do: func(_ *trial, b []byte) Answer { return answer(sys.Madvise(b, sys.MadvGuardInstall)) }},
-		{id: "ms-munlock", row: "SEAL-LOCK", claim: "sealed memory stays locked (the document does not say)", try: "munlock, VmFlags", on: wr + ", locked", confirms: "lo", refutes: "no lo", unsealed: "no lo", requirement: "SV-RES-02",
-			remedy: "A seal does not keep memory locked: deny munlock and munlockall with seccomp.",
+		{id: "ms-munlock", row: "SEAL-LOCK", claim: "sealed memory stays locked (the document does not say)",
+			try: "munlock, VmFlags", on: wr + ", locked", confirms: "lo", refutes: "no lo", unsealed: "no lo",
+			requirement: "SV-RES-02",
+			remedy:      "A seal does not keep memory locked: deny munlock and munlockall with seccomp.",
 			make: func(t *trial) []byte {
 				b := t.anon(1)
 				t.must("mlock", sys.Mlock(b))
@@ -102,10 +118,17 @@ func msealProbes() []Probe {
 				t.must("mlock", sys.Mlock(b))
 				return []control[[]byte]{{"locked memory before the page that is unlocked", b, "lo"}}
 			}},
-		{id: "ms-pageout", row: "SEAL-LOCK", claim: "sealed memory can't be sent to swap by its process (the document does not say)", try: "madvise(MADV_PAGEOUT)", on: ro, make: readOnly, confirms: "EPERM", refutes: OK, unsealed: OK, requirement: "SV-RES-02",
-			remedy: "Deny madvise(MADV_PAGEOUT, MADV_COLD) and process_madvise with seccomp.",
-			do:     func(_ *trial, b []byte) Answer { return answer(sys.Madvise(b, sys.MadvPageout)) }, also: nothingMapped("ENOMEM")},
-		{id: "ms-dodump", row: "SEAL-LOCK", claim: "sealed memory that is left out of core dumps stays so (the document does not say)", try: "madvise(MADV_DODUMP), VmFlags", on: ro + " with MADV_DONTDUMP", confirms: "dd", refutes: "no dd", unsealed: "no dd",
+		{id: "ms-pageout", row: "SEAL-LOCK",
+			claim: "sealed memory can't be sent to swap by its process (the document does not say)",
+			try:   "madvise(MADV_PAGEOUT)", on: ro, make: readOnly, confirms: "EPERM", refutes: OK, unsealed: OK,
+			requirement: "SV-RES-02",
+			remedy:      "Deny madvise(MADV_PAGEOUT, MADV_COLD) and process_madvise with seccomp.",
+			do:          func(_ *trial, b []byte) Answer { return answer(sys.Madvise(b, sys.MadvPageout)) },
+			also:        nothingMapped("ENOMEM")},
+		{id: "ms-dodump", row: "SEAL-LOCK",
+			claim: "sealed memory that is left out of core dumps stays so (the document does not say)",
+			try:   "madvise(MADV_DODUMP), VmFlags", on: ro + " with MADV_DONTDUMP", confirms: "dd", refutes: "no dd",
+			unsealed: "no dd",
 			make: func(t *trial) []byte {
 				b := t.protected(1, sys.ProtRead)
 				t.must("MADV_DONTDUMP", sys.Madvise(b, sys.MadvDontdump))
@@ -122,7 +145,9 @@ func msealProbes() []Probe {
 				t.must("MADV_DONTDUMP", sys.Madvise(b, sys.MadvDontdump))
 				return []control[[]byte]{{"memory with MADV_DONTDUMP before the page of the advice", b, "dd"}}
 			}},
-		{id: "ms-proc-mem", row: "SEAL-CONTENT", claim: "the content of sealed read-only memory can be changed by /proc/self/mem: a seal does not make it immutable", try: "write to /proc/self/mem", on: ro, make: readOnly,
+		{id: "ms-proc-mem", row: "SEAL-CONTENT",
+			claim: "the content of sealed read-only memory can be changed by /proc/self/mem: a seal does not make it immutable",
+			try:   "write to /proc/self/mem", on: ro, make: readOnly,
 			confirms: OK, refutes: "EIO", unsealed: OK, requirement: "SV-INT-01", good: Refuted,
 			remedy: "Use a shared mapping of a write-sealed memfd, or boot with proc_mem.force_override=never.",
 			do:     func(t *trial, b []byte) Answer { return t.writeMem(b) }, also: nothingMapped("EIO")},
@@ -149,7 +174,8 @@ func msealContent() []Probe {
 		b    []byte
 	}
 	changes := Probe{
-		ID: "ms-memfd-write", Row: "SEAL-CONTENT", Subject: Sealing, Since: "6.10", Source: docMseal, Requirement: "SV-INT-01", Good: Refuted,
+		ID: "ms-memfd-write", Row: "SEAL-CONTENT", Subject: Sealing, Since: "6.10", Source: docMseal,
+		Requirement: "SV-INT-01", Good: Refuted,
 		Remedy:     "Seal the file, too (F_SEAL_WRITE), before it is mapped.",
 		Claim:      "the content of a sealed read-only shared mapping of a memfd can be changed by write(2)",
 		Experiment: "write to the memfd below a sealed read-only mapping, then a load",
@@ -172,12 +198,15 @@ func msealContent() []Probe {
 				}
 				return "changed"
 			},
-				on: "a sealed read-only shared mapping", subject: subject, confirms: []Answer{"changed"}, refutes: []Answer{"EPERM", TheBytes},
-				controls: []control[mapping]{{"a memfd with F_SEAL_WRITE", mapping{file: writeSealed}, "EPERM"}, {"a page that was copied on write", private, TheBytes}}})
+				on: "a sealed read-only shared mapping", subject: subject, confirms: []Answer{"changed"},
+				refutes: []Answer{"EPERM", TheBytes},
+				controls: []control[mapping]{{"a memfd with F_SEAL_WRITE", mapping{file: writeSealed}, "EPERM"},
+					{"a page that was copied on write", private, TheBytes}}})
 		},
 	}
 	reverts := Probe{
-		ID: "ms-file-dontneed", Row: "SEAL-CONTENT", Subject: Sealing, Since: "6.10", Source: docMseal, Requirement: "SV-INT-01", Good: Refuted,
+		ID: "ms-file-dontneed", Row: "SEAL-CONTENT", Subject: Sealing, Since: "6.10", Source: docMseal,
+		Requirement: "SV-INT-01", Good: Refuted,
 		Remedy:     "Do not keep data in the copied pages of private file mappings.",
 		Claim:      "what was written to a private file mapping that is sealed read-only can be thrown away by MADV_DONTNEED",
 		Experiment: "madvise(MADV_DONTNEED) of a sealed private file mapping whose page was written, then a load",
@@ -199,11 +228,13 @@ func msealContent() []Probe {
 				}
 				return hasWord(b)
 			},
-				on: "a sealed read-only private file mapping", subject: written(f), confirms: []Answer{"zeroes"}, refutes: []Answer{"EPERM", TheBytes},
+				on: "a sealed read-only private file mapping", subject: written(f), confirms: []Answer{"zeroes"},
+				refutes:  []Answer{"EPERM", TheBytes},
 				controls: []control[[]byte]{{"sealed read-only anonymous memory", written(nil), "EPERM"}}})
 		},
 	}
-	return []Probe{changes, reverts, msealFork(), msealArguments("ms-flags", "mseal takes no flags", "mseal with flags 1", 1), msealHole(), msealSystem()}
+	return []Probe{changes, reverts, msealFork(),
+		msealArguments("ms-flags", "mseal takes no flags", "mseal with flags 1", 1), msealHole(), msealSystem()}
 }
 
 func msealFork() Probe {
@@ -214,7 +245,8 @@ func msealFork() Probe {
 		Oracle: "EPERM: confirmed; ok: refuted",
 		run: func(t *trial) {
 			compare(t, experiment[[]byte]{try: "munmap in a forked child", do: func(b []byte) Answer {
-				return t.childCalls(sys.RawCall{Number: sys.CallMunmap, Args: [6]uintptr{uintptr(sys.Addr(b)), uintptr(len(b))}})
+				return t.childCalls(sys.RawCall{Number: sys.CallMunmap,
+					Args: [6]uintptr{uintptr(sys.Addr(b)), uintptr(len(b))}})
 			},
 				on: "sealed memory", subject: t.msealed(t.anon(1)), confirms: []Answer{"EPERM"}, refutes: []Answer{OK},
 				controls: []control[[]byte]{{"memory that is not sealed", t.anon(1), OK}}})
@@ -245,8 +277,10 @@ func msealArguments(id, claim, try string, flags int) Probe {
 		Experiment: try, Control: "mseal with flags 0", Oracle: "EINVAL: confirmed; ok: refuted",
 		run: func(t *trial) {
 			t.msealed(t.anon(1))
-			compare(t, experiment[int]{try: "mseal", do: func(flags int) Answer { return answer(sys.MsealFlags(t.anon(1), flags)) },
-				on: "flags 1", subject: flags, confirms: []Answer{"EINVAL"}, refutes: []Answer{OK}, controls: []control[int]{{"flags 0", 0, OK}}})
+			compare(t, experiment[int]{try: "mseal",
+				do: func(flags int) Answer { return answer(sys.MsealFlags(t.anon(1), flags)) },
+				on: "flags 1", subject: flags, confirms: []Answer{"EINVAL"}, refutes: []Answer{OK},
+				controls: []control[int]{{"flags 0", 0, OK}}})
 		},
 	}
 }
@@ -262,7 +296,8 @@ func msealHole() Probe {
 			hole := t.anon(3)
 			t.must("munmap", sys.Munmap(hole[pageSize:2*pageSize]))
 			compare(t, experiment[[]byte]{try: "mseal", do: func(b []byte) Answer { return answer(sys.Mseal(b)) },
-				on: "three pages whose middle is unmapped", subject: hole, confirms: []Answer{"ENOMEM"}, refutes: []Answer{OK},
+				on: "three pages whose middle is unmapped", subject: hole, confirms: []Answer{"ENOMEM"},
+				refutes:  []Answer{OK},
 				controls: []control[[]byte]{{"three pages", t.anon(3), OK}}})
 		},
 	}
@@ -271,16 +306,18 @@ func msealHole() Probe {
 // msealSystem looks at what the kernel maps into every process.
 func msealSystem() Probe {
 	return Probe{
-		ID: "ms-vdso", Subject: Sealing, Since: "6.16", Source: docMseal + ", CONFIG_MSEAL_SYSTEM_MAPPINGS", Requirement: "SV-TOP-01",
-		Claim:      "the kernel seals the vdso of every process",
-		Experiment: "VmFlags of [vdso]", Control: "VmFlags of own memory, sealed and not",
+		ID: "ms-vdso", Subject: Sealing, Since: "6.16", Source: docMseal + ", CONFIG_MSEAL_SYSTEM_MAPPINGS",
+		Requirement: "SV-TOP-01",
+		Claim:       "the kernel seals the vdso of every process",
+		Experiment:  "VmFlags of [vdso]", Control: "VmFlags of own memory, sealed and not",
 		Oracle: "sl: confirmed; no sl: refuted", Remedy: "Build the kernel with CONFIG_MSEAL_SYSTEM_MAPPINGS.",
 		run: func(t *trial) {
 			sealed := t.msealed(t.anon(1))
 			vdso := t.find("[vdso]")
 			compare(t, experiment[[]byte]{try: "VmFlags", do: func(b []byte) Answer { return t.hasFlag(b, "sl") },
 				on: "[vdso]", subject: vdso, confirms: []Answer{"sl"}, refutes: []Answer{"no sl"},
-				controls: []control[[]byte]{{"own memory, sealed", sealed, "sl"}, {"own memory, not sealed", t.anon(1), "no sl"}}})
+				controls: []control[[]byte]{{"own memory, sealed", sealed, "sl"},
+					{"own memory, not sealed", t.anon(1), "no sl"}}})
 		},
 	}
 }

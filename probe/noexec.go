@@ -37,7 +37,8 @@ func noexecStage(t *trial, args []string) []Answer {
 		case "drop":
 			answers = append(answers, answer(sys.DropCapabilities()))
 		case "make":
-			answers = append(answers, made(map[string]int{"0": 0, "MFD_EXEC": sys.MfdExec, "MFD_NOEXEC_SEAL": sys.MfdNoexecSeal}[value]))
+			answers = append(answers,
+				made(map[string]int{"0": 0, "MFD_EXEC": sys.MfdExec, "MFD_NOEXEC_SEAL": sys.MfdNoexecSeal}[value]))
 		case "nest":
 			below, err := t.stage("noexec", inPIDNamespace(), nil, args[i+1:]...)
 			if err != nil {
@@ -116,7 +117,8 @@ func noexecProbe(id, row, claim, source, try, on string, subject steps, confirms
 	}
 	p.run = func(t *trial) {
 		t.level()
-		compare(t, experiment[steps]{try: try, do: t.inNamespace, on: on, subject: subject, confirms: confirms, refutes: refutes, controls: controls})
+		compare(t, experiment[steps]{try: try, do: t.inNamespace, on: on, subject: subject, confirms: confirms,
+			refutes: refutes, controls: controls})
 	}
 	return p
 }
@@ -124,32 +126,48 @@ func noexecProbe(id, row, claim, source, try, on string, subject steps, confirms
 func noexecProbes() []Probe {
 	const level = "a PID namespace with vm.memfd_noexec="
 	all := []Probe{
-		noexecProbe("nx-0-plain", "", "at level 0 a memfd made without flags is executable", docNoex, "memfd_create(0)", level+"0",
-			steps{"set 0", "make 0"}, []Answer{executable}, []Answer{noexec}, control[steps]{level + "1", steps{"set 1", "make 0"}, noexec}),
-		noexecProbe("nx-1-plain", "", "at level 1 a memfd made without flags is as with MFD_NOEXEC_SEAL", docNoex, "memfd_create(0)", level+"1",
-			steps{"set 1", "make 0"}, []Answer{noexec}, []Answer{executable}, control[steps]{level + "0", steps{"set 0", "make 0"}, executable}),
-		noexecProbe("nx-1-exec", "", "at level 1 MFD_EXEC still makes an executable memfd", docNoex, "memfd_create(MFD_EXEC)", level+"1",
+		noexecProbe("nx-0-plain", "", "at level 0 a memfd made without flags is executable", docNoex, "memfd_create(0)",
+			level+"0",
+			steps{"set 0", "make 0"}, []Answer{executable}, []Answer{noexec}, control[steps]{level + "1",
+				steps{"set 1", "make 0"}, noexec}),
+		noexecProbe("nx-1-plain", "", "at level 1 a memfd made without flags is as with MFD_NOEXEC_SEAL", docNoex,
+			"memfd_create(0)", level+"1",
+			steps{"set 1", "make 0"}, []Answer{noexec}, []Answer{executable}, control[steps]{level + "0",
+				steps{"set 0", "make 0"}, executable}),
+		noexecProbe("nx-1-exec", "", "at level 1 MFD_EXEC still makes an executable memfd", docNoex,
+			"memfd_create(MFD_EXEC)", level+"1",
 			steps{"set 1", "make MFD_EXEC"}, []Answer{executable}, []Answer{"EACCES", "EINVAL", noexec},
 			control[steps]{level + "1, with MFD_NOEXEC_SEAL", steps{"set 1", "make MFD_NOEXEC_SEAL"}, noexec}),
-		noexecProbe("nx-2-plain", "NX-2", "at level 2 memfd_create without MFD_NOEXEC_SEAL is rejected (here: without flags)", docNoex, "memfd_create(0)", level+"2",
+		noexecProbe("nx-2-plain", "NX-2",
+			"at level 2 memfd_create without MFD_NOEXEC_SEAL is rejected (here: without flags)", docNoex, "memfd_create(0)",
+			level+"2",
 			steps{"set 2", "make 0"}, []Answer{"EACCES", "EINVAL"}, []Answer{noexec, executable},
 			control[steps]{level + "2, with MFD_NOEXEC_SEAL", steps{"set 2", "make MFD_NOEXEC_SEAL"}, noexec},
 			control[steps]{level + "0", steps{"set 0", "make 0"}, executable}),
-		noexecProbe("nx-2-exec", "NX-2", "at level 2 memfd_create without MFD_NOEXEC_SEAL is rejected (here: with MFD_EXEC)", docNoex, "memfd_create(MFD_EXEC)", level+"2",
+		noexecProbe("nx-2-exec", "NX-2", "at level 2 memfd_create without MFD_NOEXEC_SEAL is rejected (here: with MFD_EXEC)",
+			docNoex, "memfd_create(MFD_EXEC)", level+"2",
 			steps{"set 2", "make MFD_EXEC"}, []Answer{"EACCES", "EINVAL"}, []Answer{executable, noexec},
 			control[steps]{level + "0", steps{"set 0", "make MFD_EXEC"}, executable}),
-		noexecProbe("nx-inherit", "NX-NS", "a new PID namespace inherits the level of its parent", docNoex, "read of vm.memfd_noexec", "a namespace below one with level 1",
-			steps{"set 1", "nest", "get"}, []Answer{"1"}, []Answer{"0", "2"}, control[steps]{"a namespace below one with level 2", steps{"set 2", "nest", "get"}, "2"}),
-		noexecProbe("nx-lower-below", "NX-NS", "a namespace can't have a lower level than its parent", docNoex, "write of 0", "a namespace below one with level 2",
+		noexecProbe("nx-inherit", "NX-NS", "a new PID namespace inherits the level of its parent", docNoex,
+			"read of vm.memfd_noexec", "a namespace below one with level 1",
+			steps{"set 1", "nest", "get"}, []Answer{"1"}, []Answer{"0",
+				"2"}, control[steps]{"a namespace below one with level 2", steps{"set 2", "nest", "get"}, "2"}),
+		noexecProbe("nx-lower-below", "NX-NS", "a namespace can't have a lower level than its parent", docNoex, "write of 0",
+			"a namespace below one with level 2",
 			steps{"set 2", "nest", "set 0"}, []Answer{"EINVAL", "EPERM", "EACCES"}, []Answer{OK},
 			control[steps]{"a namespace below one with level 0", steps{"set 0", "nest", "set 0"}, OK}),
-		noexecProbe("nx-lower-same", "NX-NS", "a level that was raised can't be lowered again in the same namespace", "Linux commit 105ff5339f49, as first merged (6.3)", "write of 0", level+"2, by its root",
+		noexecProbe("nx-lower-same", "NX-NS", "a level that was raised can't be lowered again in the same namespace",
+			"Linux commit 105ff5339f49, as first merged (6.3)", "write of 0", level+"2, by its root",
 			steps{"set 2", "set 0"}, []Answer{"EINVAL", "EPERM", "EACCES"}, []Answer{OK},
 			control[steps]{"a namespace below one with level 2", steps{"set 2", "nest", "set 0"}, "EINVAL"}),
-		noexecProbe("nx-lower-unprivileged", "NX-NS", "a process without CAP_SYS_ADMIN can't change the level", docNoex, "write of 0", level+"2, without capabilities",
-			steps{"set 2", "drop", "set 0"}, []Answer{"EPERM", "EACCES"}, []Answer{OK}, control[steps]{level + "2, with them", steps{"set 2", "set 0"}, OK}),
-		noexecProbe("nx-range", "", "levels other than 0, 1 and 2 are refused", docNoex, "write of 3", "a fresh PID namespace",
-			steps{"set 3"}, []Answer{"EINVAL"}, []Answer{OK}, control[steps]{"a fresh PID namespace, of 2", steps{"set 2"}, OK}),
+		noexecProbe("nx-lower-unprivileged", "NX-NS", "a process without CAP_SYS_ADMIN can't change the level", docNoex,
+			"write of 0", level+"2, without capabilities",
+			steps{"set 2", "drop", "set 0"}, []Answer{"EPERM",
+				"EACCES"}, []Answer{OK}, control[steps]{level + "2, with them", steps{"set 2", "set 0"}, OK}),
+		noexecProbe("nx-range", "", "levels other than 0, 1 and 2 are refused", docNoex, "write of 3",
+			"a fresh PID namespace",
+			steps{"set 3"}, []Answer{"EINVAL"}, []Answer{OK}, control[steps]{"a fresh PID namespace, of 2", steps{"set 2"},
+				OK}),
 	}
 	for i := range all {
 		if id := all[i].ID; id == "nx-lower-below" || id == "nx-lower-same" {
@@ -181,7 +199,8 @@ func noexecLog() Probe {
 				t.inNamespace(s)
 				return whether(strings.Contains(news(f), "memfd_create"))
 			}
-			compare(t, experiment[steps]{try: "a line in /dev/kmsg", do: do, on: "MFD_EXEC at level 2", subject: steps{"set 2", "make MFD_EXEC"},
+			compare(t, experiment[steps]{try: "a line in /dev/kmsg", do: do, on: "MFD_EXEC at level 2",
+				subject:  steps{"set 2", "make MFD_EXEC"},
 				confirms: []Answer{yes}, refutes: []Answer{no},
 				controls: []control[steps]{{"MFD_NOEXEC_SEAL at level 2", steps{"set 2", "make MFD_NOEXEC_SEAL"}, no}}})
 		},

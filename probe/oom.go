@@ -50,7 +50,8 @@ func (t *trial) hog(adj int) *hog {
 	in, err := cmd.StdinPipe()
 	t.must("a pipe", err)
 	t.must("a process", cmd.Start())
-	t.must("a request", json.NewEncoder(in).Encode(request{Probe: t.request.Probe, Stage: "hog", Args: []string{strconv.Itoa(adj)}}))
+	t.must("a request", json.NewEncoder(in).Encode(request{Probe: t.request.Probe, Stage: "hog",
+		Args: []string{strconv.Itoa(adj)}}))
 	in.Close()
 	orders.Close()
 	replies.Close()
@@ -89,9 +90,11 @@ func cgroupProbes() []Probe {
 	const limit = 128 << 20
 	needs := Needs{Cgroup: limit, Privilege: "the right to make a memory cgroup", Alone: true}
 	return []Probe{{
-		ID: "oom-limit", Subject: Residency, Source: "Documentation/admin-guide/cgroup-v2.rst, memory.max; cgroup-v1/memory.rst", Needs: needs, Requirement: "SV-OOM-01",
-		Claim:      "a process that needs more than the limit of its group is killed, and that is counted",
-		Experiment: "a process that fills 256 MiB in a group with 128 MiB", Control: "a process that fills 16 MiB",
+		ID: "oom-limit", Subject: Residency,
+		Source: "Documentation/admin-guide/cgroup-v2.rst, memory.max; cgroup-v1/memory.rst", Needs: needs,
+		Requirement: "SV-OOM-01",
+		Claim:       "a process that needs more than the limit of its group is killed, and that is counted",
+		Experiment:  "a process that fills 256 MiB in a group with 128 MiB", Control: "a process that fills 16 MiB",
 		Oracle: "killed, counted: confirmed; alive: refuted", Cleanup: "the group is removed",
 		run: func(t *trial) {
 			compare(t, experiment[int]{try: "filling memory", do: func(mib int) Answer {
@@ -110,13 +113,15 @@ func cgroupProbes() []Probe {
 				}
 				return answerf("filled %v, killed %v, counted %d", lived, killed, after-before)
 			},
-				on: "256 MiB in a group with 128 MiB", subject: 256, confirms: []Answer{"killed, counted"}, refutes: []Answer{"alive"}, controls: []control[int]{{"16 MiB", 16, "alive"}}})
+				on: "256 MiB in a group with 128 MiB", subject: 256, confirms: []Answer{"killed, counted"},
+				refutes: []Answer{"alive"}, controls: []control[int]{{"16 MiB", 16, "alive"}}})
 		},
 	}, {
 		ID: "oom-choice", Subject: Residency, Source: "proc_pid_oom_score_adj(5)", Needs: needs, Requirement: "SV-OOM-01",
 		Claim:      "of two processes the kernel kills the one with the higher oom_score_adj, though the other one is bigger and asked for the memory",
-		Experiment: "a process with 48 MiB and oom_score_adj 1000; one with 0 that fills 80 MiB, in a group with 128 MiB", Control: "the values the other way round",
-		Oracle: "the small one: confirmed; the big one: refuted", Cleanup: "the group is removed",
+		Experiment: "a process with 48 MiB and oom_score_adj 1000; one with 0 that fills 80 MiB, in a group with 128 MiB",
+		Control:    "the values the other way round",
+		Oracle:     "the small one: confirmed; the big one: refuted", Cleanup: "the group is removed",
 		run: func(t *trial) {
 			type pair struct{ small, big int }
 			compare(t, experiment[pair]{try: "the kernel's choice", do: func(p pair) Answer {
@@ -130,7 +135,8 @@ func cgroupProbes() []Probe {
 				}
 				return a
 			},
-				on: "oom_score_adj 1000 and 0", subject: pair{1000, 0}, confirms: []Answer{"the small one"}, refutes: []Answer{"the big one"},
+				on: "oom_score_adj 1000 and 0", subject: pair{1000, 0}, confirms: []Answer{"the small one"},
+				refutes:  []Answer{"the big one"},
 				controls: []control[pair]{{"oom_score_adj 0 and 1000", pair{0, 1000}, "the big one"}}})
 		},
 	}}

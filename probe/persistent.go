@@ -38,44 +38,55 @@ func tryMap(m mapping) Answer {
 
 // mapSyncProbes are about being told the truth of a file's memory.
 func mapSyncProbes() []Probe {
-	validate := func(id, claim, on string, source string, flags int, plain int, needs Needs, file func(*trial) *os.File) Probe {
+	validate := func(id, claim, on string, source string, flags int, plain int, needs Needs,
+		file func(*trial) *os.File) Probe {
 		return Probe{
 			ID: id, Subject: Persistent, Since: "4.15", Source: source, Claim: claim, Requirement: "SV-PER-05", Needs: needs,
-			Experiment: "mmap of " + on, Control: "the same without the flag", Oracle: "EOPNOTSUPP (ENOTSUP): confirmed; ok: refuted",
+			Experiment: "mmap of " + on, Control: "the same without the flag",
+			Oracle: "EOPNOTSUPP (ENOTSUP): confirmed; ok: refuted",
 			run: func(t *trial) {
 				f := file(t)
-				compare(t, experiment[mapping]{try: "mmap", do: tryMap, on: on, subject: mapping{f, flags}, confirms: []Answer{"ENOTSUP"}, refutes: []Answer{OK},
+				compare(t, experiment[mapping]{try: "mmap", do: tryMap, on: on, subject: mapping{f, flags},
+					confirms: []Answer{"ENOTSUP"}, refutes: []Answer{OK},
 					controls: []control[mapping]{{"the same file without the flag", mapping{f, plain}, OK}}})
 			},
 		}
 	}
 	memfd := func(t *trial) *os.File { return t.memfd(t.exec(), 1) }
 	return []Probe{
-		validate("pm-sync-memfd", "MAP_SYNC is refused for memory that is not persistent", "a memfd with MAP_SHARED_VALIDATE|MAP_SYNC", manMmapSync, sys.MapSharedValidate|sys.MapSync, sys.MapSharedValidate, Needs{}, memfd),
-		validate("pm-sync-file", "MAP_SYNC is refused on a file system without DAX", "a temporary file with MAP_SHARED_VALIDATE|MAP_SYNC", manMmapSync, sys.MapSharedValidate|sys.MapSync, sys.MapSharedValidate, Needs{Folder: true},
+		validate("pm-sync-memfd", "MAP_SYNC is refused for memory that is not persistent",
+			"a memfd with MAP_SHARED_VALIDATE|MAP_SYNC", manMmapSync, sys.MapSharedValidate|sys.MapSync, sys.MapSharedValidate, Needs{}, memfd),
+		validate("pm-sync-file", "MAP_SYNC is refused on a file system without DAX",
+			"a temporary file with MAP_SHARED_VALIDATE|MAP_SYNC", manMmapSync, sys.MapSharedValidate|sys.MapSync, sys.MapSharedValidate, Needs{Folder: true},
 			func(t *trial) *os.File {
 				if mount, dax := daxMount(t.dir); dax {
 					t.stop(Missing, "the temporary files are on %s, which has DAX", mount)
 				}
 				return t.file("file", 1)
 			}),
-		validate("pm-validate", "MAP_SHARED_VALIDATE refuses flags that the kernel does not know", "a memfd with MAP_SHARED_VALIDATE and a flag that there is not", manValidated, sys.MapSharedValidate|unknownFlag, sys.MapSharedValidate, Needs{}, memfd),
+		validate("pm-validate", "MAP_SHARED_VALIDATE refuses flags that the kernel does not know",
+			"a memfd with MAP_SHARED_VALIDATE and a flag that there is not", manValidated, sys.MapSharedValidate|unknownFlag, sys.MapSharedValidate, Needs{}, memfd),
 		{
-			ID: "pm-shared-ignores", Subject: Persistent, Since: "4.15", Source: manValidated + ": MAP_SHARED ignores unknown flags", Requirement: "SV-PER-05", Good: Refuted,
+			ID: "pm-shared-ignores", Subject: Persistent, Since: "4.15",
+			Source: manValidated + ": MAP_SHARED ignores unknown flags", Requirement: "SV-PER-05", Good: Refuted,
 			Claim:      "MAP_SHARED|MAP_SYNC on memory that is not persistent succeeds, and gives nothing",
 			Experiment: "mmap(MAP_SHARED|MAP_SYNC) of a memfd", Control: "the same with MAP_SHARED_VALIDATE",
 			Oracle: "ok: confirmed; EOPNOTSUPP: refuted", Remedy: "Ask for MAP_SYNC with MAP_SHARED_VALIDATE alone.",
 			run: func(t *trial) {
 				f := memfd(t)
-				compare(t, experiment[mapping]{try: "mmap", do: tryMap, on: "a memfd with MAP_SHARED|MAP_SYNC", subject: mapping{f, sys.MapShared | sys.MapSync}, confirms: []Answer{OK}, refutes: []Answer{"ENOTSUP"},
-					controls: []control[mapping]{{"a memfd with MAP_SHARED_VALIDATE|MAP_SYNC", mapping{f, sys.MapSharedValidate | sys.MapSync}, "ENOTSUP"}}})
+				compare(t, experiment[mapping]{try: "mmap", do: tryMap, on: "a memfd with MAP_SHARED|MAP_SYNC",
+					subject: mapping{f, sys.MapShared | sys.MapSync}, confirms: []Answer{OK}, refutes: []Answer{"ENOTSUP"},
+					controls: []control[mapping]{{"a memfd with MAP_SHARED_VALIDATE|MAP_SYNC",
+						mapping{f, sys.MapSharedValidate | sys.MapSync}, "ENOTSUP"}}})
 			},
 		},
 		{
 			ID: "pm-sync-dax", Subject: Persistent, Since: "4.15", Source: manMmapSync, Requirement: "SV-PER-05",
 			Claim:      "MAP_SYNC is accepted on a file system with DAX",
-			Experiment: "mmap(MAP_SHARED_VALIDATE|MAP_SYNC) of an unnamed file on a mounted file system with DAX", Control: "the same of a memfd",
-			Oracle: "ok: confirmed; EOPNOTSUPP: refuted", Cleanup: "the file has no name", Needs: Needs{Privilege: "the right to write on such a file system"},
+			Experiment: "mmap(MAP_SHARED_VALIDATE|MAP_SYNC) of an unnamed file on a mounted file system with DAX",
+			Control:    "the same of a memfd",
+			Oracle:     "ok: confirmed; EOPNOTSUPP: refuted", Cleanup: "the file has no name",
+			Needs: Needs{Privilege: "the right to write on such a file system"},
 			run: func(t *trial) {
 				mount, ok := daxMount("")
 				if !ok {
@@ -84,8 +95,10 @@ func mapSyncProbes() []Probe {
 				f, err := sys.TempFile(mount)
 				t.must("O_TMPFILE on "+mount, err)
 				t.must("ftruncate", f.Truncate(int64(pageSize)))
-				compare(t, experiment[*os.File]{try: "mmap(MAP_SHARED_VALIDATE|MAP_SYNC)", do: func(f *os.File) Answer { return tryMap(mapping{f, sys.MapSharedValidate | sys.MapSync}) },
-					on: "a file with DAX", subject: f, confirms: []Answer{OK}, refutes: []Answer{"ENOTSUP"}, controls: []control[*os.File]{{"a memfd", memfd(t), "ENOTSUP"}}})
+				compare(t, experiment[*os.File]{try: "mmap(MAP_SHARED_VALIDATE|MAP_SYNC)",
+					do: func(f *os.File) Answer { return tryMap(mapping{f, sys.MapSharedValidate | sys.MapSync}) },
+					on: "a file with DAX", subject: f, confirms: []Answer{OK}, refutes: []Answer{"ENOTSUP"},
+					controls: []control[*os.File]{{"a memfd", memfd(t), "ENOTSUP"}}})
 			},
 		},
 	}
@@ -123,8 +136,9 @@ func flushProbes() []Probe {
 		all = append(all, Probe{
 			ID: "pm-flush-" + ins.Name, Subject: Persistent, Source: "processor manual; /proc/cpuinfo flag " + ins.Flag,
 			Claim:      "the processor has " + ins.Name + ", as /proc/cpuinfo says",
-			Experiment: ins.Name + " of an own cache line, in a process of its own", Control: "an instruction that every processor has, and one that none has",
-			Oracle: "it runs: confirmed; SIGILL: refuted",
+			Experiment: ins.Name + " of an own cache line, in a process of its own",
+			Control:    "an instruction that every processor has, and one that none has",
+			Oracle:     "it runs: confirmed; SIGILL: refuted",
 			run: func(t *trial) {
 				if !cpuFlag(ins.Flag) {
 					t.stop(Missing, "/proc/cpuinfo has no %s", ins.Flag)
@@ -137,7 +151,8 @@ func flushProbes() []Probe {
 					t.must("a process", err)
 					return answers[0]
 				},
-					on: ins.Name, subject: ins.Name, confirms: []Answer{Ran}, refutes: []Answer{"SIGILL"}, controls: []control[string]{{"a return", "", Ran}, {"an undefined instruction", "undefined", "SIGILL"}}})
+					on: ins.Name, subject: ins.Name, confirms: []Answer{Ran}, refutes: []Answer{"SIGILL"},
+					controls: []control[string]{{"a return", "", Ran}, {"an undefined instruction", "undefined", "SIGILL"}}})
 			},
 		})
 	}
@@ -181,10 +196,12 @@ func cpuFlag(flag string) bool {
 func orderProbes() []Probe {
 	const short, long = 300 * time.Millisecond, 5 * time.Second
 	return []Probe{{
-		ID: "pm-torn", Subject: Persistent, Source: "processor manuals: aligned stores of 8 bytes are atomic", Requirement: "SV-PER-02",
-		Claim:      "an aligned store of 8 bytes is never seen in part",
-		Experiment: "one thread stores 0 and ^0 in turns, another loads, for 0.3 s", Control: "the same across two cache lines, where it is seen in part",
-		Oracle: "whole: confirmed; torn: refuted", Needs: Needs{Alone: true},
+		ID: "pm-torn", Subject: Persistent, Source: "processor manuals: aligned stores of 8 bytes are atomic",
+		Requirement: "SV-PER-02",
+		Claim:       "an aligned store of 8 bytes is never seen in part",
+		Experiment:  "one thread stores 0 and ^0 in turns, another loads, for 0.3 s",
+		Control:     "the same across two cache lines, where it is seen in part",
+		Oracle:      "whole: confirmed; torn: refuted", Needs: Needs{Alone: true},
 		run: func(t *trial) {
 			page := t.anon(1)
 			compare(t, experiment[int]{try: "stores and loads of 8 bytes", do: func(offset int) Answer {
@@ -210,19 +227,22 @@ func orderProbes() []Probe {
 				}
 				return "whole"
 			},
-				on: "an aligned word", subject: 64, confirms: []Answer{"whole"}, refutes: []Answer{"torn"}, controls: []control[int]{{"a word across two cache lines", 124, "torn"}}})
+				on: "an aligned word", subject: 64, confirms: []Answer{"whole"}, refutes: []Answer{"torn"},
+				controls: []control[int]{{"a word across two cache lines", 124, "torn"}}})
 		},
 	}, {
-		ID: "pm-order", Subject: Persistent, Source: "Intel SDM 3A 9.2, AMD APM 2 7.1: stores are seen in their order (x86)", Requirement: "SV-PER-02",
-		Claim:      "two stores of one thread are seen by another in their order",
-		Experiment: "one thread stores to two cache lines, another loads the second and then the first, again and again for a second",
-		Control:    "each thread stores to one line and then loads the other: there a load overtakes a store",
-		Oracle:     "in order: confirmed; out of order: refuted (arm64 may)", Needs: Needs{Alone: true},
+		ID: "pm-order", Subject: Persistent, Source: "Intel SDM 3A 9.2, AMD APM 2 7.1: stores are seen in their order (x86)",
+		Requirement: "SV-PER-02",
+		Claim:       "two stores of one thread are seen by another in their order",
+		Experiment:  "one thread stores to two cache lines, another loads the second and then the first, again and again for a second",
+		Control:     "each thread stores to one line and then loads the other: there a load overtakes a store",
+		Oracle:      "in order: confirmed; out of order: refuted (arm64 may)", Needs: Needs{Alone: true},
 		run: func(t *trial) {
 			if runtime.NumCPU() < 2 {
 				t.stop(Missing, "one processor alone")
 			}
-			compare(t, experiment[litmus]{try: "memory order of two threads", do: t.litmus, on: "two stores, two loads", subject: messagePassing, confirms: []Answer{"in order"}, refutes: []Answer{"out of order"},
+			compare(t, experiment[litmus]{try: "memory order of two threads", do: t.litmus, on: "two stores, two loads",
+				subject: messagePassing, confirms: []Answer{"in order"}, refutes: []Answer{"out of order"},
 				controls: []control[litmus]{{"a store and a load by each", storeBuffering, "out of order"}}})
 		},
 	}}

@@ -38,7 +38,7 @@ func thrashStage(t *trial, args []string) []Answer {
 	random := rand.New(rand.NewPCG(1, 2))
 	for end := time.Now().Add(8 * time.Second); time.Now().Before(end); {
 		for range 512 {
-			sink = b[random.IntN(len(b))]
+			sink.Store(uint32(b[random.IntN(len(b))]))
 		}
 		now, err := psi.Read(pressure)
 		if err != nil {
@@ -114,10 +114,13 @@ func psiProbes() []Probe {
 		return "silent, without pressure"
 	}
 	return []Probe{{
-		ID: "psi-fires", Subject: Residency, Since: "5.2", Source: "Documentation/accounting/psi.rst", Needs: needs, Requirement: "SV-OOM-01",
-		Claim:      "a trigger of memory pressure fires where tasks stall for longer than its threshold",
-		Experiment: "a trigger at 15 ms in 2 s on an own group; a process in it that waits for pages, for 60 ms at least", Control: "no such process",
-		Oracle: "fired, with pressure: confirmed; silent, with pressure: refuted", Cleanup: "the groups and the file are removed",
+		ID: "psi-fires", Subject: Residency, Since: "5.2", Source: "Documentation/accounting/psi.rst", Needs: needs,
+		Requirement: "SV-OOM-01",
+		Claim:       "a trigger of memory pressure fires where tasks stall for longer than its threshold",
+		Experiment:  "a trigger at 15 ms in 2 s on an own group; a process in it that waits for pages, for 60 ms at least",
+		Control:     "no such process",
+		Oracle:      "fired, with pressure: confirmed; silent, with pressure: refuted",
+		Cleanup:     "the groups and the file are removed",
 		run: func(t *trial) {
 			counted(t)
 			// First the control: pressure that has been leaves traces, see psi-false.
@@ -129,15 +132,19 @@ func psiProbes() []Probe {
 				}
 				return say(t, watch(t, f)(us))
 			},
-				on: "a group with pressure", subject: much, confirms: []Answer{"fired, with pressure"}, refutes: []Answer{"silent, with pressure"},
+				on: "a group with pressure", subject: much, confirms: []Answer{"fired, with pressure"},
+				refutes:  []Answer{"silent, with pressure"},
 				controls: []control[int]{{"a group without", 0, "silent, without pressure"}}})
 		},
 	}, {
-		ID: "psi-false", Row: "PSI-UNPRIV", Subject: Residency, Since: "6.5", Source: "Documentation/accounting/psi.rst; oven-sh/bun#42784", Needs: needs, Requirement: "SV-OOM-01",
+		ID: "psi-false", Row: "PSI-UNPRIV", Subject: Residency, Since: "6.5",
+		Source: "Documentation/accounting/psi.rst; oven-sh/bun#42784", Needs: needs, Requirement: "SV-OOM-01",
 		Claim:      "a trigger does not fire for pressure that was there before it was set",
-		Experiment: "60 ms of stall in an own group; then a trigger at 15 ms in 2 s, and a tenth of a millisecond more", Control: "60 ms of stall after it was set",
-		Oracle: "silent, without pressure: confirmed; fired, without pressure: refuted", Cleanup: "the groups and the file are removed",
-		Remedy: "Compare total= before and after an event; drop the first event that growth does not explain.",
+		Experiment: "60 ms of stall in an own group; then a trigger at 15 ms in 2 s, and a tenth of a millisecond more",
+		Control:    "60 ms of stall after it was set",
+		Oracle:     "silent, without pressure: confirmed; fired, without pressure: refuted",
+		Cleanup:    "the groups and the file are removed",
+		Remedy:     "Compare total= before and after an event; drop the first event that growth does not explain.",
 		run: func(t *trial) {
 			counted(t)
 			f := file(t)
@@ -147,7 +154,8 @@ func psiProbes() []Probe {
 			}
 			time.Sleep(t.span(window + window/4))
 			compare(t, experiment[int]{try: "a trigger", do: func(us int) Answer { return say(t, watch(t, f)(us)) },
-				on: "a group that had pressure before", subject: little, confirms: []Answer{"silent, without pressure"}, refutes: []Answer{"fired, without pressure"},
+				on: "a group that had pressure before", subject: little, confirms: []Answer{"silent, without pressure"},
+				refutes:  []Answer{"fired, without pressure"},
 				controls: []control[int]{{"a group that has it now", much, "fired, with pressure"}}})
 		},
 	}}

@@ -83,7 +83,7 @@ type Needs struct {
 }
 
 // DefaultLimit is how long a probe may take that says nothing else.
-const DefaultLimit = 10 * time.Second
+const DefaultLimit = 20 * time.Second
 
 func (p *Probe) limit() time.Duration {
 	if p.Needs.Limit != 0 {

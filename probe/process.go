@@ -63,7 +63,8 @@ func (s *session) execute(p *Probe, m *means, r *Result) {
 	late := time.AfterFunc(p.limit(), func() { s.kill(cmd) })
 	defer s.killWhenInterrupted(cmd)()
 	if err := m.enter(cmd.Process.Pid); err == nil {
-		err = json.NewEncoder(in).Encode(request{Probe: p.ID, Sabotage: s.config.sabotage, Folder: m.folder, Cgroup: m.cgroup(), Unified: m.pressure()})
+		err = json.NewEncoder(in).Encode(request{Probe: p.ID, Sabotage: s.config.sabotage, Folder: m.folder,
+			Cgroup: m.cgroup(), Unified: m.pressure()})
 		if err != nil && !errors.Is(err, syscall.EPIPE) {
 			r.Reason = &Reason{Failed, guarantee.Text(err.Error())}
 		}

@@ -23,6 +23,9 @@ func TestMain(m *testing.M) {
 	if Asked() {
 		os.Exit(Serve(os.Stdin, os.Stdout))
 	}
+	// The race detector sleeps for a second at the end of each process, of which there are
+	// hundreds here.
+	os.Setenv("GORACE", os.Getenv("GORACE")+" atexit_sleep_ms=0")
 	os.Exit(m.Run())
 }
 
@@ -47,7 +50,8 @@ func TestCatalogue(t *testing.T) {
 			t.Errorf("%s is there twice", p.ID)
 		}
 		ids[p.ID] = true
-		if p.Claim == "" || p.Source == "" || p.Experiment == "" || p.Control == "" || p.Oracle == "" || p.run == nil || !slices.Contains(Subjects(), p.Subject) {
+		if p.Claim == "" || p.Source == "" || p.Experiment == "" || p.Control == "" || p.Oracle == "" || p.run == nil || !slices.Contains(Subjects(),
+			p.Subject) {
 			t.Errorf("%s lacks something: %+v", p.ID, p)
 		}
 		if _, ok := guarantee.Find(p.Requirement); p.Requirement != "" && !ok {
@@ -69,7 +73,8 @@ func TestCatalogue(t *testing.T) {
 
 // The rows of the ledger of documents against code that the project began with.
 func TestLedgerRows(t *testing.T) {
-	for _, row := range []string{"SM-COPY", "SM-KERN", "SM-CLOEXEC", "SM-GUP", "SM-LOCK", "SM-FORK", "SM-LIMIT", "NX-2", "NX-MAP", "NX-NS",
+	for _, row := range []string{"SM-COPY", "SM-KERN", "SM-CLOEXEC", "SM-GUP", "SM-LOCK", "SM-FORK", "SM-LIMIT", "NX-2",
+		"NX-MAP", "NX-NS",
 		"SEAL-CONTENT", "SEAL-LOCK", "MDWE-DUAL", "LOCK-FAIL", "DROP-LOCK", "GUARD-LOCK", "PKEY-NONE", "COMMIT", "PSI-UNPRIV", "ALLOC-USAGE"} {
 		if !slices.ContainsFunc(Catalogue(), func(p Probe) bool { return p.Row == row }) {
 			t.Errorf("no probe is of row %s", row)
@@ -83,7 +88,11 @@ func TestNothingIsLeft(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	var probes []Probe
 	if testing.Short() {
-		probes = slices.DeleteFunc(Catalogue(), func(p Probe) bool { return p.limit() != DefaultLimit || p.Needs.Alone && p.ID != "oom-limit" })
+		for i, p := range Catalogue() {
+			if i%4 == 0 && p.limit() == DefaultLimit || p.Needs.Folder && !p.Needs.Alone && p.Needs.Cgroup == 0 || p.ID == "oom-limit" {
+				probes = append(probes, p)
+			}
+		}
 	}
 	before := look(t)
 	report := runAll(t, Config{Probes: probes})
@@ -162,7 +171,8 @@ func sysctls() string {
 	var b strings.Builder
 	for _, dir := range []string{"/proc/sys/vm", "/proc/sys/kernel", "/proc/sys/fs", "/proc/sys/user"} {
 		filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
-			for _, restless := range []string{"random", "pty", "ns_last_pid", "-nr", "-state", "stat_refresh", "compact_memory", "drop_caches", "quota", "aio-nr"} {
+			for _, restless := range []string{"random", "pty", "ns_last_pid", "-nr", "-state", "stat_refresh",
+				"compact_memory", "drop_caches", "quota", "aio-nr"} {
 				if strings.Contains(path, restless) {
 					return nil
 				}
@@ -251,12 +261,15 @@ func TestNotHooked(t *testing.T) {
 }
 
 func example() *Report {
-	r := &Report{Schema: Schema, Tool: guarantee.Tool{Name: "t", Version: "v"}, Host: guarantee.Host{Kernel: "6.0", Machine: "m"}, Probes: []Result{
-		{ID: "mf-both", Subject: Memfd, Claim: "a < b", Requirement: "SV-XDM-03", Outcome: Confirmed, Experiments: []ExperimentResult{{Try: "try", On: "it", Got: "EINVAL",
-			Controls: []ControlResult{{"that", OK, OK, true}}, Outcome: Confirmed}}},
-		{ID: "sm-copy-write", Subject: Secret, Claim: "c", Outcome: Refuted, Experiments: []ExperimentResult{{Try: "try", On: "it", Got: OK, Outcome: Refuted}}},
-		{ID: "sm-limit", Subject: Secret, Claim: "d", Outcome: Unknown, Reason: &Reason{Missing, "not\nhere # or there"}},
-	}}
+	r := &Report{Schema: Schema, Tool: guarantee.Tool{Name: "t", Version: "v"},
+		Host: guarantee.Host{Kernel: "6.0", Machine: "m"}, Probes: []Result{
+			{ID: "mf-both", Subject: Memfd, Claim: "a < b", Requirement: "SV-XDM-03", Outcome: Confirmed,
+				Experiments: []ExperimentResult{{Try: "try", On: "it", Got: "EINVAL",
+					Controls: []ControlResult{{"that", OK, OK, true}}, Outcome: Confirmed}}},
+			{ID: "sm-copy-write", Subject: Secret, Claim: "c", Outcome: Refuted,
+				Experiments: []ExperimentResult{{Try: "try", On: "it", Got: OK, Outcome: Refuted}}},
+			{ID: "sm-limit", Subject: Secret, Claim: "d", Outcome: Unknown, Reason: &Reason{Missing, "not\nhere # or there"}},
+		}}
 	r.Summary = summarize(r.Probes)
 	return r
 }
@@ -266,7 +279,8 @@ func TestKTAP(t *testing.T) {
 	if err := example().WriteKTAP(&b); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"KTAP version 1\n", "\n1..3\n", "\nok 1 mf-both\n", "\nnot ok 2 sm-copy-write\n", "\nok 3 sm-limit # SKIP missing: not here No.  or there\n",
+	for _, want := range []string{"KTAP version 1\n", "\n1..3\n", "\nok 1 mf-both\n", "\nnot ok 2 sm-copy-write\n",
+		"\nok 3 sm-limit # SKIP missing: not here No.  or there\n",
 		"# try on it: EINVAL; controls: that: ok\n", "# Totals: pass:1 fail:1 xfail:0 xpass:0 skip:1 error:0\n"} {
 		if !strings.Contains("\n"+b.String(), want) {
 			t.Errorf("no %q in:\n%s", want, b.String())
@@ -287,7 +301,8 @@ func TestJUnit(t *testing.T) {
 		t.Fatalf("%+v", got)
 	}
 	first := got.Suites[0].Cases[0]
-	if first.Name != "mf-both" || first.Failure != nil || first.Skipped != nil || !slices.Contains(first.Properties, junitProperty{"requirement", "SV-XDM-03"}) || !slices.Contains(first.Properties, junitProperty{"claim", "a < b"}) {
+	if first.Name != "mf-both" || first.Failure != nil || first.Skipped != nil || !slices.Contains(first.Properties,
+		junitProperty{"requirement", "SV-XDM-03"}) || !slices.Contains(first.Properties, junitProperty{"claim", "a < b"}) {
 		t.Errorf("%+v", first)
 	}
 	if c := got.Suites[1].Cases; c[0].Failure == nil || c[1].Skipped == nil {
@@ -319,7 +334,8 @@ func TestCompare(t *testing.T) {
 	if err := Compare(a, b).WriteMarkdown(&text); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"| `sm-copy-write` | c | refuted: ok | confirmed: EFAULT |", "6.0 (m)", "- `sm-copy-write`: "} {
+	for _, want := range []string{"| `sm-copy-write` | c | refuted: ok | confirmed: EFAULT |", "6.0 (m)",
+		"- `sm-copy-write`: "} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("no %q in:\n%s", want, text.String())
 		}

@@ -17,7 +17,8 @@ func sealProbe(id, claim, try, on string, seals int, confirms, refutes []Answer,
 		run: func(t *trial) {
 			compare(t, experiment[*os.File]{try: try, do: func(f *os.File) Answer { return do(t, f) },
 				on: on, subject: t.sealed(2, seals), confirms: confirms, refutes: refutes,
-				controls: []control[*os.File]{{"a memfd without seals", t.memfd(sys.MfdAllowSealing|t.exec(), 2), unsealed}}})
+				controls: []control[*os.File]{{"a memfd without seals", t.memfd(sys.MfdAllowSealing|t.exec(), 2),
+					unsealed}}})
 		},
 	}
 }
@@ -25,27 +26,35 @@ func sealProbe(id, claim, try, on string, seals int, confirms, refutes []Answer,
 func sealProbes() []Probe {
 	eperm, ok := []Answer{"EPERM"}, []Answer{OK}
 	all := []Probe{
-		sealProbe("seal-write", "F_SEAL_WRITE refuses write(2)", "write", "a memfd with F_SEAL_WRITE", sys.SealWrite, eperm, ok, OK,
+		sealProbe("seal-write", "F_SEAL_WRITE refuses write(2)", "write", "a memfd with F_SEAL_WRITE", sys.SealWrite, eperm,
+			ok, OK,
 			func(_ *trial, f *os.File) Answer { _, err := f.WriteAt([]byte{1}, 0); return answer(err) }),
-		sealProbe("seal-write-map", "F_SEAL_WRITE refuses shared writable mappings", "mmap(PROT_READ|PROT_WRITE, MAP_SHARED)", "a memfd with F_SEAL_WRITE", sys.SealWrite, eperm, ok, OK,
+		sealProbe("seal-write-map", "F_SEAL_WRITE refuses shared writable mappings",
+			"mmap(PROT_READ|PROT_WRITE, MAP_SHARED)", "a memfd with F_SEAL_WRITE", sys.SealWrite, eperm, ok, OK,
 			func(_ *trial, f *os.File) Answer {
 				_, err := sys.Mmap(pageSize, rw, shared, int(f.Fd()), 0)
 				return answer(err)
 			}),
-		sealProbe("seal-shrink", "F_SEAL_SHRINK refuses a smaller size", "ftruncate to one page", "a memfd with F_SEAL_SHRINK", sys.SealShrink, eperm, ok, OK,
+		sealProbe("seal-shrink", "F_SEAL_SHRINK refuses a smaller size", "ftruncate to one page",
+			"a memfd with F_SEAL_SHRINK", sys.SealShrink, eperm, ok, OK,
 			func(_ *trial, f *os.File) Answer { return answer(f.Truncate(int64(pageSize))) }),
-		sealProbe("seal-grow", "F_SEAL_GROW refuses a bigger size", "ftruncate to three pages", "a memfd with F_SEAL_GROW", sys.SealGrow, eperm, ok, OK,
+		sealProbe("seal-grow", "F_SEAL_GROW refuses a bigger size", "ftruncate to three pages", "a memfd with F_SEAL_GROW",
+			sys.SealGrow, eperm, ok, OK,
 			func(_ *trial, f *os.File) Answer { return answer(f.Truncate(int64(3 * pageSize))) }),
-		sealProbe("seal-hole", "F_SEAL_WRITE refuses to punch holes", "fallocate(FALLOC_FL_PUNCH_HOLE)", "a memfd with F_SEAL_WRITE", sys.SealWrite, eperm, ok, OK,
+		sealProbe("seal-hole", "F_SEAL_WRITE refuses to punch holes", "fallocate(FALLOC_FL_PUNCH_HOLE)",
+			"a memfd with F_SEAL_WRITE", sys.SealWrite, eperm, ok, OK,
 			func(_ *trial, f *os.File) Answer { return answer(sys.PunchHole(f, 0, int64(pageSize))) }),
-		sealProbe("seal-seal", "F_SEAL_SEAL refuses further seals", "F_ADD_SEALS(F_SEAL_GROW)", "a memfd with F_SEAL_SEAL", sys.SealSeal, eperm, ok, OK,
+		sealProbe("seal-seal", "F_SEAL_SEAL refuses further seals", "F_ADD_SEALS(F_SEAL_GROW)", "a memfd with F_SEAL_SEAL",
+			sys.SealSeal, eperm, ok, OK,
 			func(_ *trial, f *os.File) Answer { return answer(sys.AddSeals(f, sys.SealGrow)) }),
-		sealProbe("seal-future-map", "F_SEAL_FUTURE_WRITE refuses new shared writable mappings", "mmap(PROT_READ|PROT_WRITE, MAP_SHARED)", "a memfd with F_SEAL_FUTURE_WRITE", sys.SealFutureWrite, eperm, ok, OK,
+		sealProbe("seal-future-map", "F_SEAL_FUTURE_WRITE refuses new shared writable mappings",
+			"mmap(PROT_READ|PROT_WRITE, MAP_SHARED)", "a memfd with F_SEAL_FUTURE_WRITE", sys.SealFutureWrite, eperm, ok, OK,
 			func(_ *trial, f *os.File) Answer {
 				_, err := sys.Mmap(pageSize, rw, shared, int(f.Fd()), 0)
 				return answer(err)
 			}),
-		sealProbe("seal-future-mprotect", "a read-only mapping of a memfd with F_SEAL_FUTURE_WRITE can't become writable", "mmap(PROT_READ, MAP_SHARED), mprotect(PROT_WRITE)",
+		sealProbe("seal-future-mprotect", "a read-only mapping of a memfd with F_SEAL_FUTURE_WRITE can't become writable",
+			"mmap(PROT_READ, MAP_SHARED), mprotect(PROT_WRITE)",
 			"a memfd with F_SEAL_FUTURE_WRITE", sys.SealFutureWrite, []Answer{"EACCES"}, ok, OK,
 			func(t *trial, f *os.File) Answer {
 				return answer(sys.Mprotect(t.mapped(1, sys.ProtRead, shared, f), rw))
@@ -70,13 +79,14 @@ func sealReadMap() Probe {
 		Claim:      "a memfd with F_SEAL_WRITE can be mapped shared and read-only",
 		Experiment: "mmap(PROT_READ, MAP_SHARED) of a memfd with F_SEAL_WRITE",
 		Control:    "the same writable, and of a memfd without seals",
-		Oracle:     "ok: confirmed; EPERM: refuted (before Linux 6.7, commit 28464bbb2ddc)",
+		Oracle:     "ok: confirmed; EPERM: refuted",
 		run: func(t *trial) {
 			compare(t, experiment[how]{try: "mmap(MAP_SHARED)", do: func(h how) Answer {
 				_, err := sys.Mmap(pageSize, h.prot, shared, int(t.sealed(1, h.seals).Fd()), 0)
 				return answer(err)
 			},
-				on: "a memfd with F_SEAL_WRITE, PROT_READ", subject: how{sys.SealWrite, sys.ProtRead}, confirms: []Answer{OK}, refutes: []Answer{"EPERM"},
+				on: "a memfd with F_SEAL_WRITE, PROT_READ", subject: how{sys.SealWrite, sys.ProtRead},
+				confirms: []Answer{OK}, refutes: []Answer{"EPERM"},
 				controls: []control[how]{
 					{"a memfd with F_SEAL_WRITE, PROT_READ|PROT_WRITE", how{sys.SealWrite, rw}, "EPERM"},
 					{"a memfd without seals, PROT_READ|PROT_WRITE", how{0, rw}, OK}}})
@@ -98,21 +108,27 @@ func sealOrderProbes() []Probe {
 	order := func(id, claim string, prot, seals int, try string, confirms, refutes []Answer) Probe {
 		return Probe{
 			ID: id, Subject: Memfd, Since: "3.17", Source: manSeals, Claim: claim,
-			Experiment: try + " on a memfd with a shared mapping", Control: "the same without a mapping, and F_SEAL_WRITE with a writable one",
-			Oracle: join(confirms) + ": confirmed; " + join(refutes) + ": refuted",
+			Experiment: try + " on a memfd with a shared mapping",
+			Control:    "the same without a mapping, and F_SEAL_WRITE with a writable one",
+			Oracle:     join(confirms) + ": confirmed; " + join(refutes) + ": refuted",
 			run: func(t *trial) {
 				compare(t, experiment[func() Answer]{try: try, do: func(f func() Answer) Answer { return f() },
-					on: "a memfd with a shared mapping", subject: func() Answer { return sealAfter(t, prot, seals)(true) }, confirms: confirms, refutes: refutes,
+					on: "a memfd with a shared mapping", subject: func() Answer { return sealAfter(t, prot, seals)(true) },
+					confirms: confirms, refutes: refutes,
 					controls: []control[func() Answer]{
 						{"a memfd without a mapping", func() Answer { return sealAfter(t, prot, seals)(false) }, OK},
-						{"a memfd with a writable mapping, F_SEAL_WRITE", func() Answer { return sealAfter(t, rw, sys.SealWrite)(true) }, "EBUSY"}}})
+						{"a memfd with a writable mapping, F_SEAL_WRITE",
+							func() Answer { return sealAfter(t, rw, sys.SealWrite)(true) }, "EBUSY"}}})
 			},
 		}
 	}
 	busy, ok := []Answer{"EBUSY"}, []Answer{OK}
 	return []Probe{
-		order("seal-write-busy", "F_SEAL_WRITE is refused while a shared writable mapping exists", rw, sys.SealWrite, "F_ADD_SEALS(F_SEAL_WRITE)", busy, ok),
-		order("seal-write-busy-read", "a shared mapping that is only readable does not stand in the way of F_SEAL_WRITE", sys.ProtRead, sys.SealWrite, "F_ADD_SEALS(F_SEAL_WRITE)", ok, busy),
-		order("seal-future-mapped", "F_SEAL_FUTURE_WRITE is possible while a shared writable mapping exists", rw, sys.SealFutureWrite, "F_ADD_SEALS(F_SEAL_FUTURE_WRITE)", ok, busy),
+		order("seal-write-busy", "F_SEAL_WRITE is refused while a shared writable mapping exists", rw, sys.SealWrite,
+			"F_ADD_SEALS(F_SEAL_WRITE)", busy, ok),
+		order("seal-write-busy-read", "a shared mapping that is only readable does not stand in the way of F_SEAL_WRITE",
+			sys.ProtRead, sys.SealWrite, "F_ADD_SEALS(F_SEAL_WRITE)", ok, busy),
+		order("seal-future-mapped", "F_SEAL_FUTURE_WRITE is possible while a shared writable mapping exists", rw,
+			sys.SealFutureWrite, "F_ADD_SEALS(F_SEAL_FUTURE_WRITE)", ok, busy),
 	}
 }

@@ -19,7 +19,8 @@ const (
 )
 
 func secretProbes() []Probe {
-	all := slices.Concat(secretReachProbes(), secretCopyProbes(), secretFileProbes(), secretLifeProbes(), secretKernelProbes())
+	all := slices.Concat(secretReachProbes(), secretCopyProbes(), secretFileProbes(), secretLifeProbes(),
+		secretKernelProbes())
 	for i := range all {
 		all[i].Subject = Secret
 		if all[i].Since == "" {
@@ -85,8 +86,9 @@ type reach struct {
 func (r reach) probe() Probe {
 	p := Probe{
 		ID: r.id, Row: r.row, Claim: r.claim, Source: r.source, Needs: r.needs, Requirement: r.requirement,
-		Experiment: r.try + " on a page of secret memory", Control: "the same on an anonymous page, and where nothing is mapped",
-		Oracle: string(r.fails) + ": confirmed; " + string(r.works) + ": refuted",
+		Experiment: r.try + " on a page of secret memory",
+		Control:    "the same on an anonymous page, and where nothing is mapped",
+		Oracle:     string(r.fails) + ": confirmed; " + string(r.works) + ": refuted",
 	}
 	p.run = func(t *trial) {
 		secret := t.secretPages(1)
@@ -117,7 +119,8 @@ func accepted(n int, err error) Answer {
 func secretReachProbes() []Probe {
 	self := os.Getpid
 	all := []reach{{
-		id: "sm-vm-readv", try: "process_vm_readv", fails: "EFAULT", works: TheBytes, lost: "EFAULT", requirement: "SV-LIN-01",
+		id: "sm-vm-readv", try: "process_vm_readv", fails: "EFAULT", works: TheBytes, lost: "EFAULT",
+		requirement: "SV-LIN-01",
 		do: func(*trial) func([]byte) Answer {
 			return func(b []byte) Answer {
 				got := make([]byte, len(word))
@@ -126,12 +129,14 @@ func secretReachProbes() []Probe {
 			}
 		},
 	}, {
-		id: "sm-vm-writev", try: "process_vm_writev", fails: "EFAULT", works: taken, lost: "EFAULT", requirement: "SV-LIN-01",
+		id: "sm-vm-writev", try: "process_vm_writev", fails: "EFAULT", works: taken, lost: "EFAULT",
+		requirement: "SV-LIN-01",
 		do: func(*trial) func([]byte) Answer {
 			return func(b []byte) Answer { return accepted(sys.ProcessVMWrite(self(), []byte{1}, sys.Addr(b))) }
 		},
 	}, {
-		id: "sm-proc-mem-read", try: "read of /proc/self/mem", fails: "EIO", works: TheBytes, lost: "EIO", requirement: "SV-LIN-01",
+		id: "sm-proc-mem-read", try: "read of /proc/self/mem", fails: "EIO", works: TheBytes, lost: "EIO",
+		requirement: "SV-LIN-01",
 		do: func(t *trial) func([]byte) Answer {
 			mem := t.memFile()
 			return func(b []byte) Answer {
@@ -141,13 +146,15 @@ func secretReachProbes() []Probe {
 			}
 		},
 	}, {
-		id: "sm-proc-mem-write", try: "write to /proc/self/mem", fails: "EIO", works: taken, lost: "EIO", requirement: "SV-LIN-01",
+		id: "sm-proc-mem-write", try: "write to /proc/self/mem", fails: "EIO", works: taken, lost: "EIO",
+		requirement: "SV-LIN-01",
 		do: func(t *trial) func([]byte) Answer {
 			mem := t.memFile()
 			return func(b []byte) Answer { return accepted(sys.Pwrite(mem, []byte{1}, int64(sys.Addr(b)))) }
 		},
 	}, {
-		id: "sm-ptrace-peek", try: "ptrace(PTRACE_PEEKDATA) of a child that shares it", fails: "EIO", works: TheBytes, lost: "EIO", requirement: "SV-LIN-01",
+		id: "sm-ptrace-peek", try: "ptrace(PTRACE_PEEKDATA) of a child that shares it", fails: "EIO", works: TheBytes,
+		lost: "EIO", requirement: "SV-LIN-01",
 		do: func(t *trial) func([]byte) Answer {
 			return func(b []byte) Answer {
 				return t.traced(func(pid int) Answer {
@@ -158,7 +165,8 @@ func secretReachProbes() []Probe {
 			}
 		},
 	}, {
-		id: "sm-ptrace-poke", try: "ptrace(PTRACE_POKEDATA) of a child that shares it", fails: "EIO", works: taken, lost: "EIO", requirement: "SV-LIN-01",
+		id: "sm-ptrace-poke", try: "ptrace(PTRACE_POKEDATA) of a child that shares it", fails: "EIO", works: taken,
+		lost: "EIO", requirement: "SV-LIN-01",
 		do: func(t *trial) func([]byte) Answer {
 			return func(b []byte) Answer {
 				return t.traced(func(pid int) Answer {
@@ -167,7 +175,8 @@ func secretReachProbes() []Probe {
 			}
 		},
 	}, {
-		id: "sm-vmsplice", try: "vmsplice to a pipe", fails: "EFAULT", works: taken, lost: "EFAULT", requirement: "SV-LIN-01",
+		id: "sm-vmsplice", try: "vmsplice to a pipe", fails: "EFAULT", works: taken, lost: "EFAULT",
+		requirement: "SV-LIN-01",
 		do: func(t *trial) func([]byte) Answer {
 			return func(b []byte) Answer {
 				_, w := t.pipe()
@@ -175,19 +184,22 @@ func secretReachProbes() []Probe {
 			}
 		},
 	}, {
-		id: "sm-direct-write", try: "write to a file that is open with O_DIRECT", fails: "EFAULT", works: taken, lost: "EFAULT", needs: Needs{Folder: true}, requirement: "SV-LIN-01",
+		id: "sm-direct-write", try: "write to a file that is open with O_DIRECT", fails: "EFAULT", works: taken,
+		lost: "EFAULT", needs: Needs{Folder: true}, requirement: "SV-LIN-01",
 		do: func(t *trial) func([]byte) Answer {
 			f := t.direct()
 			return func(b []byte) Answer { return accepted(sys.Pwrite(f, b[:4096], 0)) }
 		},
 	}, {
-		id: "sm-direct-read", try: "read of a file that is open with O_DIRECT", fails: "EFAULT", works: taken, lost: "EFAULT", needs: Needs{Folder: true}, requirement: "SV-LIN-01",
+		id: "sm-direct-read", try: "read of a file that is open with O_DIRECT", fails: "EFAULT", works: taken,
+		lost: "EFAULT", needs: Needs{Folder: true}, requirement: "SV-LIN-01",
 		do: func(t *trial) func([]byte) Answer {
 			f := t.direct()
 			return func(b []byte) Answer { return accepted(sys.Pread(f, b[:4096], 0)) }
 		},
 	}, {
-		id: "sm-uring-register", try: "io_uring_register(IORING_REGISTER_BUFFERS)", fails: "EFAULT", works: OK, lost: "EFAULT", requirement: "SV-LIN-01",
+		id: "sm-uring-register", try: "io_uring_register(IORING_REGISTER_BUFFERS)", fails: "EFAULT", works: OK,
+		lost: "EFAULT", requirement: "SV-LIN-01",
 		do: func(t *trial) func([]byte) Answer {
 			return func(b []byte) Answer {
 				u := t.uring()
@@ -196,7 +208,8 @@ func secretReachProbes() []Probe {
 			}
 		},
 	}, {
-		id: "sm-futex-shared", try: "futex(FUTEX_WAIT), shared, on a word that is another one", fails: "EFAULT", works: "EAGAIN", lost: "EFAULT",
+		id: "sm-futex-shared", try: "futex(FUTEX_WAIT), shared, on a word that is another one", fails: "EFAULT",
+		works: "EAGAIN", lost: "EFAULT",
 		do: func(*trial) func([]byte) Answer {
 			return func(b []byte) Answer { return answer(sys.FutexWait(b, false, 1, 0)) }
 		},

@@ -11,11 +11,13 @@ func secretFileProbes() []Probe {
 	type attempt = func(*trial, *os.File) Answer
 	file := func(id, claim, source, try string, confirms, refutes Answer, ordinary Answer, do attempt) Probe {
 		return Probe{
-			ID: id, Claim: claim, Source: source, Experiment: try + " on a file of secret memory", Control: "the same on an ordinary memfd",
-			Oracle: string(confirms) + ": confirmed; " + string(refutes) + ": refuted",
+			ID: id, Claim: claim, Source: source, Experiment: try + " on a file of secret memory",
+			Control: "the same on an ordinary memfd",
+			Oracle:  string(confirms) + ": confirmed; " + string(refutes) + ": refuted",
 			run: func(t *trial) {
 				compare(t, experiment[*os.File]{try: try, do: func(f *os.File) Answer { return do(t, f) },
-					on: "a file of secret memory", subject: t.secretFile(1), confirms: []Answer{confirms}, refutes: []Answer{refutes},
+					on: "a file of secret memory", subject: t.secretFile(1), confirms: []Answer{confirms},
+					refutes:  []Answer{refutes},
 					controls: []control[*os.File]{{"a memfd", t.memfd(t.exec(), 1), ordinary}}})
 			},
 		}
@@ -27,9 +29,11 @@ func secretFileProbes() []Probe {
 		}
 	}
 	const only = manSecret + ": the file is to be mapped, nothing else"
-	exec := file("sm-file-map-exec", "secret memory can't be mapped executable", "Linux mm/secretmem.c: MNT_NOEXEC", "mmap(PROT_EXEC, MAP_SHARED)", "EPERM", OK, OK, mmap(rx, shared))
+	exec := file("sm-file-map-exec", "secret memory can't be mapped executable", "Linux mm/secretmem.c: MNT_NOEXEC",
+		"mmap(PROT_EXEC, MAP_SHARED)", "EPERM", OK, OK, mmap(rx, shared))
 	exec.Requirement = "SV-XDM-03"
-	later := file("sm-file-mprotect-exec", "a mapping of secret memory can't become executable", "Linux mm/secretmem.c: MNT_NOEXEC", "mmap(MAP_SHARED), mprotect(PROT_EXEC)", "EACCES", OK, OK,
+	later := file("sm-file-mprotect-exec", "a mapping of secret memory can't become executable",
+		"Linux mm/secretmem.c: MNT_NOEXEC", "mmap(MAP_SHARED), mprotect(PROT_EXEC)", "EACCES", OK, OK,
 		func(t *trial, f *os.File) Answer { return answer(sys.Mprotect(t.mapped(1, rw, shared, f), rx)) })
 	later.Requirement = "SV-XDM-03"
 	return []Probe{
@@ -53,7 +57,8 @@ func secretFileProbes() []Probe {
 			}),
 		file("sm-file-fallocate", "memory can't be allocated in advance by fallocate", only, "fallocate", "ENOTSUP", OK, OK,
 			func(_ *trial, f *os.File) Answer { return answer(sys.Fallocate(f, 0, int64(pageSize))) }),
-		file("sm-file-reopen", "the file can't be opened again by /proc/self/fd", "Linux mm/secretmem.c: no open", "open of /proc/self/fd/N", "ENXIO", OK, OK,
+		file("sm-file-reopen", "the file can't be opened again by /proc/self/fd", "Linux mm/secretmem.c: no open",
+			"open of /proc/self/fd/N", "ENXIO", OK, OK,
 			func(_ *trial, f *os.File) Answer {
 				again, err := sys.Reopen(f)
 				if err == nil {
@@ -61,8 +66,10 @@ func secretFileProbes() []Probe {
 				}
 				return answer(err)
 			}),
-		file("sm-file-private", "the file can't be mapped private", manSecret+", and mm/secretmem.c", "mmap(MAP_PRIVATE)", "EINVAL", OK, OK, mmap(rw, private)),
-		file("sm-file-resize", "the size can be set once", "Linux mm/secretmem.c: secretmem_setattr", "ftruncate to two pages, of a file with a size", "EINVAL", OK, OK,
+		file("sm-file-private", "the file can't be mapped private", manSecret+", and mm/secretmem.c", "mmap(MAP_PRIVATE)",
+			"EINVAL", OK, OK, mmap(rw, private)),
+		file("sm-file-resize", "the size can be set once", "Linux mm/secretmem.c: secretmem_setattr",
+			"ftruncate to two pages, of a file with a size", "EINVAL", OK, OK,
 			func(_ *trial, f *os.File) Answer { return answer(f.Truncate(int64(2 * pageSize))) }),
 		exec, later,
 		secretFlags(),

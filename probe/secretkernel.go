@@ -17,7 +17,8 @@ import (
 func secretKernelProbes() []Probe {
 	bpfNeeds := Needs{Privilege: "CAP_BPF and CAP_PERFMON", SecretPages: 1}
 	user := reach{
-		id: "sm-kernel-bpf", row: "SM-KERN", source: sourceKernel, try: "bpf_probe_read_user of a BPF program in the process",
+		id: "sm-kernel-bpf", row: "SM-KERN", source: sourceKernel,
+		try:   "bpf_probe_read_user of a BPF program in the process",
 		claim: "not even the kernel can read secret memory (here: a BPF program, by its address in the process)",
 		fails: "EFAULT", works: TheBytes, lost: "EFAULT", needs: bpfNeeds,
 		do: func(t *trial) func([]byte) Answer {
@@ -25,18 +26,23 @@ func secretKernelProbes() []Probe {
 		},
 	}.probe()
 	uprobe := reach{
-		id: "sm-kernel-uprobe", row: "SM-KERN", source: sourceKernel, try: "a uprobe in the process, which reads by its address",
+		id: "sm-kernel-uprobe", row: "SM-KERN", source: sourceKernel,
+		try:   "a uprobe in the process, which reads by its address",
 		claim: "not even the kernel can read secret memory (here: root's uprobe in the process)",
-		fails: "EFAULT", works: TheBytes, lost: "EFAULT", needs: Needs{Privilege: "CAP_BPF and CAP_PERFMON", Folder: true, SecretPages: 1},
+		fails: "EFAULT", works: TheBytes, lost: "EFAULT",
+		needs: Needs{Privilege: "CAP_BPF and CAP_PERFMON", Folder: true, SecretPages: 1},
 		do: func(t *trial) func([]byte) Answer {
 			code := t.uprobed()
 			return func(b []byte) Answer { return code.read(t, sys.Addr(b)) }
 		},
 	}.probe()
 	linear := reach{
-		id: "sm-kernel-linear", row: "SM-GUP", source: manSecret + ": \"removed from the kernel page tables\"", try: "bpf_probe_read_kernel of its page frame in the linear map",
+		id: "sm-kernel-linear", row: "SM-GUP", source: manSecret + ": \"removed from the kernel page tables\"",
+		try:   "bpf_probe_read_kernel of its page frame in the linear map",
 		claim: "the page frame of secret memory is not in the kernel's linear map",
-		fails: "EFAULT", works: TheBytes, requirement: "SV-LIN-01", needs: Needs{Privilege: "CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN (page frames), CAP_SYSLOG (where the linear map is)", SecretPages: 1},
+		fails: "EFAULT", works: TheBytes, requirement: "SV-LIN-01",
+		needs: Needs{Privilege: "CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN (page frames), CAP_SYSLOG (where the linear map is)",
+			SecretPages: 1},
 		do: func(t *trial) func([]byte) Answer {
 			base := t.linearMap()
 			return func(b []byte) Answer { return t.bpfReads(asm.FnProbeReadKernel, base+t.frame(b)*uint64(pageSize)) }
@@ -73,7 +79,8 @@ func (t *trial) bpfReads(helper asm.BuiltinFunc, addr uint64) Answer {
 }
 
 func (t *trial) runOnce(instructions asm.Instructions) uint32 {
-	program, err := ebpf.NewProgram(&ebpf.ProgramSpec{Name: "safevma_probe", Type: ebpf.RawTracepoint, License: "GPL", Instructions: instructions})
+	program, err := ebpf.NewProgram(&ebpf.ProgramSpec{Name: "safevma_probe", Type: ebpf.RawTracepoint, License: "GPL",
+		Instructions: instructions})
 	t.must("loading a BPF program", err)
 	defer program.Close()
 	rc, err := program.Run(&ebpf.RunOptions{})
@@ -109,7 +116,8 @@ func (u *uprobe) read(t *trial, addr uint64) Answer {
 	if _, err := os.Stat("/sys/bus/event_source/devices/uprobe/type"); err != nil {
 		t.stop(Missing, "%v: no uprobes by perf_event_open", err) // and none by tracefs, which all would see
 	}
-	results, err := ebpf.NewMap(&ebpf.MapSpec{Name: "safevma_probe", Type: ebpf.Array, KeySize: 4, ValueSize: 16, MaxEntries: 1})
+	results, err := ebpf.NewMap(&ebpf.MapSpec{Name: "safevma_probe", Type: ebpf.Array, KeySize: 4, ValueSize: 16,
+		MaxEntries: 1})
 	t.must("a BPF map", err)
 	defer results.Close()
 	// The value is the helper's result and the 8 bytes, from the stack at -16 on.
@@ -167,8 +175,10 @@ func stolenDescriptor() Probe {
 	return Probe{
 		ID: "sm-getfd", Source: sourceAreas,
 		Claim:      "a process that may attach to another can take its file of secret memory (pidfd_getfd) and read it",
-		Experiment: "pidfd_getfd of the file of another process, mmap, load", Control: "the same of a memfd, and of a descriptor that is not open",
-		Oracle: "the bytes: confirmed; EPERM: refuted", Needs: Needs{Privilege: "the right to attach (ptrace scope)", SecretPages: 1},
+		Experiment: "pidfd_getfd of the file of another process, mmap, load",
+		Control:    "the same of a memfd, and of a descriptor that is not open",
+		Oracle:     "the bytes: confirmed; EPERM: refuted", Needs: Needs{Privilege: "the right to attach (ptrace scope)",
+			SecretPages: 1},
 		run: func(t *trial) {
 			t.secretFile(1).Close() // is there such a thing?
 			t.count(1)
@@ -188,8 +198,10 @@ func stolenDescriptor() Probe {
 				defer f.Close()
 				return hasWord(t.mapped(1, sys.ProtRead, shared, f))
 			},
-				on: "a file of secret memory", subject: int(secret.Fd()), confirms: []Answer{TheBytes}, refutes: []Answer{"EPERM"},
-				controls: []control[int]{{"a memfd", int(plain.Fd()), TheBytes}, {"a descriptor that is not open", 1 << 16, "EBADF"}}})
+				on: "a file of secret memory", subject: int(secret.Fd()), confirms: []Answer{TheBytes},
+				refutes: []Answer{"EPERM"},
+				controls: []control[int]{{"a memfd", int(plain.Fd()), TheBytes},
+					{"a descriptor that is not open", 1 << 16, "EBADF"}}})
 		},
 	}
 }

@@ -22,32 +22,40 @@ func secretLifeProbes() []Probe {
 			locked := t.anon(1)
 			t.must("mlock", sys.Mlock(locked))
 			compare(t, experiment[[]byte]{try: "VmFlags", do: func(b []byte) Answer { return t.hasFlag(b, "lo") },
-				on: "a fresh mapping of secret memory", subject: t.secretUntouched(1), confirms: []Answer{"lo"}, refutes: []Answer{"no lo"},
-				controls: []control[[]byte]{{"an anonymous page", t.anon(1), "no lo"}, {"a locked anonymous page", locked, "lo"}}})
+				on: "a fresh mapping of secret memory", subject: t.secretUntouched(1), confirms: []Answer{"lo"},
+				refutes: []Answer{"no lo"},
+				controls: []control[[]byte]{{"an anonymous page", t.anon(1), "no lo"},
+					{"a locked anonymous page", locked, "lo"}}})
 		},
 	}, {
-		ID: "sm-lock-resident", Row: "SM-LOCK", Source: manSecret + ": \"locked … as with mlock(2)\", which faults the pages in", Requirement: "SV-RES-01",
+		ID: "sm-lock-resident", Row: "SM-LOCK",
+		Source: manSecret + ": \"locked … as with mlock(2)\", which faults the pages in", Requirement: "SV-RES-01",
 		Remedy:     "Touch every page before the hand-over.",
 		Claim:      "secret memory is resident once it is mapped",
-		Experiment: "pagemap of a fresh mapping of secret memory", Control: "pagemap of anonymous memory, untouched and locked",
-		Oracle: "1 of 1 pages: confirmed; 0 of 1 pages: refuted",
+		Experiment: "pagemap of a fresh mapping of secret memory",
+		Control:    "pagemap of anonymous memory, untouched and locked",
+		Oracle:     "1 of 1 pages: confirmed; 0 of 1 pages: refuted",
 		run: func(t *trial) {
 			locked := t.untouched(1)
 			t.must("mlock", sys.Mlock(locked))
 			compare(t, experiment[[]byte]{try: "pagemap", do: t.resident,
-				on: "a fresh mapping of secret memory", subject: t.secretUntouched(1), confirms: []Answer{"1 of 1 pages"}, refutes: []Answer{"0 of 1 pages"},
-				controls: []control[[]byte]{{"anonymous memory, untouched", t.untouched(1), "0 of 1 pages"}, {"anonymous memory, locked", locked, "1 of 1 pages"}}})
+				on: "a fresh mapping of secret memory", subject: t.secretUntouched(1), confirms: []Answer{"1 of 1 pages"},
+				refutes: []Answer{"0 of 1 pages"},
+				controls: []control[[]byte]{{"anonymous memory, untouched", t.untouched(1), "0 of 1 pages"},
+					{"anonymous memory, locked", locked, "1 of 1 pages"}}})
 		},
 	}, {
 		ID: "sm-lock-populate", Row: "SM-LOCK", Source: "mmap(2), MAP_POPULATE", Requirement: "SV-RES-01",
 		Remedy:     "Touch every page before the hand-over.",
 		Claim:      "MAP_POPULATE makes secret memory resident",
-		Experiment: "mmap(MAP_POPULATE) of secret memory, then pagemap", Control: "the same of anonymous memory, and without MAP_POPULATE",
-		Oracle: "1 of 1 pages: confirmed; 0 of 1 pages: refuted",
+		Experiment: "mmap(MAP_POPULATE) of secret memory, then pagemap",
+		Control:    "the same of anonymous memory, and without MAP_POPULATE",
+		Oracle:     "1 of 1 pages: confirmed; 0 of 1 pages: refuted",
 		run: func(t *trial) {
 			t.count(1)
 			compare(t, experiment[[]byte]{try: "pagemap", do: t.resident,
-				on: "secret memory, MAP_POPULATE", subject: t.mapped(1, rw, shared|sys.MapPopulate, t.secretFile(1)), confirms: []Answer{"1 of 1 pages"}, refutes: []Answer{"0 of 1 pages"},
+				on: "secret memory, MAP_POPULATE", subject: t.mapped(1, rw, shared|sys.MapPopulate, t.secretFile(1)),
+				confirms: []Answer{"1 of 1 pages"}, refutes: []Answer{"0 of 1 pages"},
 				controls: []control[[]byte]{{"anonymous memory", t.untouched(1), "0 of 1 pages"},
 					{"anonymous memory, MAP_POPULATE", t.mapped(1, rw, private|sys.MapPopulate, nil), "1 of 1 pages"}}})
 		},
@@ -58,8 +66,10 @@ func secretLifeProbes() []Probe {
 		Oracle: "ok: confirmed; ENOMEM: refuted",
 		run: func(t *trial) {
 			compare(t, experiment[[]byte]{try: "mlock", do: func(b []byte) Answer { return answer(sys.Mlock(b)) },
-				on: "a page of secret memory", subject: t.secretPages(1), confirms: []Answer{OK}, refutes: []Answer{"ENOMEM"},
-				controls: []control[[]byte]{{"an anonymous page", t.anon(1), OK}, {"an address with nothing mapped", nowhere(), "ENOMEM"}}})
+				on: "a page of secret memory", subject: t.secretPages(1), confirms: []Answer{OK},
+				refutes: []Answer{"ENOMEM"},
+				controls: []control[[]byte]{{"an anonymous page", t.anon(1), OK},
+					{"an address with nothing mapped", nowhere(), "ENOMEM"}}})
 		},
 	}, {
 		ID: "sm-munlock", Row: "SM-LOCK", Source: manSecret, Requirement: "SV-RES-02",
@@ -75,11 +85,13 @@ func secretLifeProbes() []Probe {
 				}
 				return t.hasFlag(b, "lo")
 			},
-				on: "a page of secret memory", subject: t.secretPages(1), confirms: []Answer{"lo"}, refutes: []Answer{"no lo"},
+				on: "a page of secret memory", subject: t.secretPages(1), confirms: []Answer{"lo"},
+				refutes:  []Answer{"no lo"},
 				controls: []control[[]byte]{{"a locked anonymous page", locked, "no lo"}}})
 		},
 	}, {
-		ID: "sm-fork-child", Row: "SM-FORK", Source: "LWN 865256: available to children", Requirement: "SV-XDM-02", Good: Refuted,
+		ID: "sm-fork-child", Row: "SM-FORK", Source: "LWN 865256: available to children", Requirement: "SV-XDM-02",
+		Good:       Refuted,
 		Remedy:     "Set MADV_DONTFORK on every mapping of secret memory.",
 		Claim:      "a forked child can read the secret memory of its parent",
 		Experiment: "a load in a forked child", Control: "a load of anonymous memory, and of memory with MADV_DONTFORK",
@@ -90,8 +102,9 @@ func secretLifeProbes() []Probe {
 	}, {
 		ID: "sm-fork-dontfork", Row: "SM-FORK", Source: "madvise(2), MADV_DONTFORK", Requirement: "SV-XDM-02",
 		Claim:      "MADV_DONTFORK keeps secret memory from a forked child",
-		Experiment: "madvise(MADV_DONTFORK), then a load in a forked child", Control: "a load of anonymous memory, and of such with MADV_DONTFORK",
-		Oracle: "SIGSEGV: confirmed; the bytes: refuted",
+		Experiment: "madvise(MADV_DONTFORK), then a load in a forked child",
+		Control:    "a load of anonymous memory, and of such with MADV_DONTFORK",
+		Oracle:     "SIGSEGV: confirmed; the bytes: refuted",
 		run: func(t *trial) {
 			b := t.secretPages(1)
 			t.must("MADV_DONTFORK", sys.Madvise(b, sys.MadvDontfork))
@@ -103,18 +116,22 @@ func secretLifeProbes() []Probe {
 		Experiment: "madvise(MADV_WIPEONFORK)", Control: "the same on anonymous memory",
 		Oracle: "EINVAL: confirmed; ok: refuted",
 		run: func(t *trial) {
-			compare(t, experiment[[]byte]{try: "madvise(MADV_WIPEONFORK)", do: func(b []byte) Answer { return answer(sys.Madvise(b, sys.MadvWipeonfork)) },
-				on: "a page of secret memory", subject: t.secretPages(1), confirms: []Answer{"EINVAL"}, refutes: []Answer{OK},
+			compare(t, experiment[[]byte]{try: "madvise(MADV_WIPEONFORK)",
+				do: func(b []byte) Answer { return answer(sys.Madvise(b, sys.MadvWipeonfork)) },
+				on: "a page of secret memory", subject: t.secretPages(1), confirms: []Answer{"EINVAL"},
+				refutes:  []Answer{OK},
 				controls: []control[[]byte]{{"an anonymous page", t.anon(1), OK}}})
 		},
 	}, {
-		ID: "sm-limit", Row: "SM-LIMIT", Source: manSecret + ": RLIMIT_MEMLOCK", Needs: Needs{Privilege: "none: it gives CAP_IPC_LOCK up", SecretPages: 1},
+		ID: "sm-limit", Row: "SM-LIMIT", Source: manSecret + ": RLIMIT_MEMLOCK",
+		Needs:      Needs{Privilege: "none: it gives CAP_IPC_LOCK up", SecretPages: 1},
 		Claim:      "secret memory counts against RLIMIT_MEMLOCK when it is mapped",
 		Experiment: "mmap of 17 pages with a limit of 16, without touching them", Control: "mmap of 16 pages",
 		Oracle: "EAGAIN: confirmed; ok: refuted",
 		run:    func(t *trial) { t.memlock("17 pages, readable", 17, rw) },
 	}, {
-		ID: "sm-limit-none", Row: "SM-LIMIT", Source: manSecret + ": RLIMIT_MEMLOCK", Needs: Needs{Privilege: "none: it gives CAP_IPC_LOCK up", SecretPages: 1},
+		ID: "sm-limit-none", Row: "SM-LIMIT", Source: manSecret + ": RLIMIT_MEMLOCK",
+		Needs:      Needs{Privilege: "none: it gives CAP_IPC_LOCK up", SecretPages: 1},
 		Claim:      "inaccessible (PROT_NONE) secret memory counts against RLIMIT_MEMLOCK, too",
 		Experiment: "mmap(PROT_NONE) of 17 pages with a limit of 16", Control: "mmap of 16 pages",
 		Oracle: "EAGAIN: confirmed; ok: refuted",
@@ -128,17 +145,22 @@ func secretLifeProbes() []Probe {
 			out := t.anon(1)
 			t.must("MADV_DONTDUMP", sys.Madvise(out, sys.MadvDontdump))
 			compare(t, experiment[[]byte]{try: "VmFlags", do: func(b []byte) Answer { return t.hasFlag(b, "dd") },
-				on: "a page of secret memory", subject: t.secretPages(1), confirms: []Answer{"dd"}, refutes: []Answer{"no dd"},
-				controls: []control[[]byte]{{"an anonymous page", t.anon(1), "no dd"}, {"an anonymous page with MADV_DONTDUMP", out, "dd"}}})
+				on: "a page of secret memory", subject: t.secretPages(1), confirms: []Answer{"dd"},
+				refutes: []Answer{"no dd"},
+				controls: []control[[]byte]{{"an anonymous page", t.anon(1), "no dd"},
+					{"an anonymous page with MADV_DONTDUMP", out, "dd"}}})
 		},
 	}, {
-		ID: "sm-dump-core", Source: "Linux mm/secretmem.c", Needs: Needs{Folder: true, SecretPages: 1}, Requirement: "SV-LIN-01",
-		Claim:      "secret memory is not in a core dump, even with MADV_DODUMP",
-		Experiment: "a core dump of a child, after MADV_DODUMP, searched for the secret", Control: "the same for the content of an anonymous page",
-		Oracle: "absent: confirmed; present: refuted", Cleanup: "the core dump is in the temporary folder",
+		ID: "sm-dump-core", Source: "Linux mm/secretmem.c", Needs: Needs{Folder: true, SecretPages: 1},
+		Requirement: "SV-LIN-01",
+		Claim:       "secret memory is not in a core dump, even with MADV_DODUMP",
+		Experiment:  "a core dump of a child, after MADV_DODUMP, searched for the secret",
+		Control:     "the same for the content of an anonymous page",
+		Oracle:      "absent: confirmed; present: refuted", Cleanup: "the core dump is in the temporary folder",
 		run: coreDump,
 	}, {
-		ID: "sm-hibernate", Source: "Linux kernel/power/hibernate.c: hibernation_available", Needs: Needs{Alone: true, SecretPages: 1},
+		ID: "sm-hibernate", Source: "Linux kernel/power/hibernate.c: hibernation_available",
+		Needs:      Needs{Alone: true, SecretPages: 1},
 		Claim:      "hibernation is refused while a file of secret memory is open",
 		Experiment: "/sys/power/disk while such a file is open", Control: "/sys/power/disk before",
 		Oracle: "[disabled]: confirmed; a mode: refuted",
@@ -155,7 +177,8 @@ func secretLifeProbes() []Probe {
 				t.must(path, err)
 				return whether(strings.Contains(string(text), "[disabled]"))
 			}
-			compare(t, experiment[bool]{try: "/sys/power/disk says [disabled]", do: read, on: "a file of secret memory is open", subject: true,
+			compare(t, experiment[bool]{try: "/sys/power/disk says [disabled]", do: read,
+				on: "a file of secret memory is open", subject: true,
 				confirms: []Answer{yes}, refutes: []Answer{no}, controls: []control[bool]{{"none is open", false, no}}})
 		},
 	}}
@@ -186,7 +209,8 @@ func (t *trial) childLoads(b []byte) Answer {
 }
 
 func signalName(s syscall.Signal) Answer {
-	names := map[syscall.Signal]Answer{syscall.SIGSEGV: segv, syscall.SIGBUS: "SIGBUS", syscall.SIGKILL: "SIGKILL", syscall.SIGSYS: "SIGSYS", syscall.SIGILL: "SIGILL"}
+	names := map[syscall.Signal]Answer{syscall.SIGSEGV: segv, syscall.SIGBUS: "SIGBUS", syscall.SIGKILL: "SIGKILL",
+		syscall.SIGSYS: "SIGSYS", syscall.SIGILL: "SIGILL"}
 	if name, ok := names[s]; ok {
 		return name
 	}
@@ -197,8 +221,10 @@ func signalName(s syscall.Signal) Answer {
 func (t *trial) forked(on string, b []byte, confirms, refutes []Answer) {
 	kept := t.anon(1)
 	t.must("MADV_DONTFORK", sys.Madvise(kept, sys.MadvDontfork))
-	compare(t, experiment[[]byte]{try: "load in a forked child", do: t.childLoads, on: on, subject: b, confirms: confirms, refutes: refutes,
-		controls: []control[[]byte]{{"an anonymous page", t.anon(1), TheBytes}, {"an anonymous page with MADV_DONTFORK", kept, segv}}})
+	compare(t, experiment[[]byte]{try: "load in a forked child", do: t.childLoads, on: on, subject: b, confirms: confirms,
+		refutes: refutes,
+		controls: []control[[]byte]{{"an anonymous page", t.anon(1), TheBytes},
+			{"an anonymous page with MADV_DONTFORK", kept, segv}}})
 }
 
 // memlock maps secret memory with a limit of 16 pages, as an ordinary process.
@@ -260,6 +286,7 @@ func coreDump(t *trial) {
 		}
 		return "absent"
 	},
-		on: "the content of a page of secret memory", subject: "secret", confirms: []Answer{"absent"}, refutes: []Answer{"present"},
+		on: "the content of a page of secret memory", subject: "secret", confirms: []Answer{"absent"},
+		refutes:  []Answer{"present"},
 		controls: []control[string]{{"the content of an anonymous page", "plain", "present"}}})
 }

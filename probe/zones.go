@@ -41,13 +41,15 @@ func userReachProbes() []Probe {
 				at, page := z.at(t), t.anon(1)
 				t.note("address", "%#x", at)
 				own := sys.Addr(page)
-				compare(t, experiment[uint64]{try: "load", do: func(addr uint64) Answer { return t.loadsAt(addr) }, on: "the " + z.name, subject: at, confirms: []Answer{segv}, refutes: []Answer{OK},
+				compare(t, experiment[uint64]{try: "load", do: func(addr uint64) Answer { return t.loadsAt(addr) },
+					on: "the " + z.name, subject: at, confirms: []Answer{segv}, refutes: []Answer{OK},
 					controls: []control[uint64]{{"an own page", own, OK}}})
 				compare(t, experiment[uint64]{try: "write(2) to a pipe", do: func(addr uint64) Answer {
 					_, w := t.pipe()
 					return t.childCalls(sys.RawCall{Number: sys.CallWrite, Args: [6]uintptr{w.Fd(), uintptr(addr), 8}})
 				},
-					on: "the " + z.name, subject: at, confirms: []Answer{"EFAULT"}, refutes: []Answer{OK}, controls: []control[uint64]{{"an own page", own, OK}}})
+					on: "the " + z.name, subject: at, confirms: []Answer{"EFAULT"}, refutes: []Answer{OK},
+					controls: []control[uint64]{{"an own page", own, OK}}})
 			},
 		})
 	}
@@ -157,9 +159,12 @@ func (t *trial) frames() Answer {
 func hiddenProbes() []Probe {
 	hidden := func(id, claim, source, what string, seen Answer, confirms, refutes []Answer) Probe {
 		return Probe{
-			ID: "kz-hidden-" + id, Source: source, Claim: claim, Requirement: "SV-KCT-01", Severity: guarantee.Low, Needs: Needs{Privilege: "root, for the control"},
-			Experiment: what + ", read by a process without user and capabilities", Control: what + ", read with those of the caller",
-			Oracle: join(confirms) + ": confirmed; " + join(refutes) + ": refuted", Remedy: "Set kernel.kptr_restrict=1 and kernel.dmesg_restrict=1; leave /proc as it is.",
+			ID: "kz-hidden-" + id, Source: source, Claim: claim, Requirement: "SV-KCT-01", Severity: guarantee.Low,
+			Needs:      Needs{Privilege: "root, for the control"},
+			Experiment: what + ", read by a process without user and capabilities",
+			Control:    what + ", read with those of the caller",
+			Oracle:     join(confirms) + ": confirmed; " + join(refutes) + ": refuted",
+			Remedy:     "Set kernel.kptr_restrict=1 and kernel.dmesg_restrict=1; leave /proc as it is.",
 			run: func(t *trial) {
 				if os.Geteuid() != 0 {
 					t.stop(Privilege, "there is no control without root")
@@ -172,28 +177,38 @@ func hiddenProbes() []Probe {
 					t.must("a process", err)
 					return answers[0]
 				},
-					on: "a process without privileges", subject: "without", confirms: confirms, refutes: refutes, controls: []control[string]{{"the caller", "with", seen}}})
+					on: "a process without privileges", subject: "without", confirms: confirms, refutes: refutes,
+					controls: []control[string]{{"the caller", "with", seen}}})
 			},
 		}
 	}
 	refused := []Answer{"EACCES", "EPERM"}
 	return []Probe{
-		hidden("kallsyms", "the kernel's symbols have no addresses for a process without CAP_SYSLOG", "Documentation/admin-guide/sysctl/kernel.rst, kptr_restrict", "/proc/kallsyms", "addresses", []Answer{"zeroes"}, []Answer{"addresses"}),
-		hidden("iomem", "the layout of physical memory has no addresses for a process without CAP_SYS_ADMIN", "Linux kernel/resource.c", "/proc/iomem", "addresses", []Answer{"zeroes"}, []Answer{"addresses"}),
-		hidden("vmallocinfo", "the list of vmalloc areas can't be read without privileges", "proc_vmallocinfo(5)", "/proc/vmallocinfo", "addresses", append(refused, "zeroes"), []Answer{"addresses"}),
-		hidden("pagemap", "page frame numbers are hidden from a process without CAP_SYS_ADMIN", "Documentation/admin-guide/mm/pagemap.rst", "/proc/self/pagemap", "addresses", []Answer{"zeroes"}, []Answer{"addresses"}),
-		hidden("kpageflags", "the flags of page frames can't be read without privileges", "Documentation/admin-guide/mm/pagemap.rst", "/proc/kpageflags", "readable", refused, []Answer{"readable"}),
-		hidden("slabinfo", "the list of slab caches can't be read without privileges", "slabinfo(5)", "/proc/slabinfo", "readable", refused, []Answer{"readable"}),
+		hidden("kallsyms", "the kernel's symbols have no addresses for a process without CAP_SYSLOG",
+			"Documentation/admin-guide/sysctl/kernel.rst, kptr_restrict", "/proc/kallsyms", "addresses", []Answer{"zeroes"}, []Answer{"addresses"}),
+		hidden("iomem", "the layout of physical memory has no addresses for a process without CAP_SYS_ADMIN",
+			"Linux kernel/resource.c", "/proc/iomem", "addresses", []Answer{"zeroes"}, []Answer{"addresses"}),
+		hidden("vmallocinfo", "the list of vmalloc areas can't be read without privileges", "proc_vmallocinfo(5)",
+			"/proc/vmallocinfo", "addresses", append(refused, "zeroes"), []Answer{"addresses"}),
+		hidden("pagemap", "page frame numbers are hidden from a process without CAP_SYS_ADMIN",
+			"Documentation/admin-guide/mm/pagemap.rst", "/proc/self/pagemap", "addresses", []Answer{"zeroes"}, []Answer{"addresses"}),
+		hidden("kpageflags", "the flags of page frames can't be read without privileges",
+			"Documentation/admin-guide/mm/pagemap.rst", "/proc/kpageflags", "readable", refused, []Answer{"readable"}),
+		hidden("slabinfo", "the list of slab caches can't be read without privileges", "slabinfo(5)", "/proc/slabinfo",
+			"readable", refused, []Answer{"readable"}),
 	}
 }
 
 // linearReadable is the other side of secret memory.
 func linearReadable() Probe {
 	return Probe{
-		ID: "kz-linear-bpf", Source: "Documentation/bpf; bpf-helpers(7), bpf_probe_read_kernel", Requirement: "SV-KCT-01", Good: Refuted, Needs: Needs{Privilege: "CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN, CAP_SYSLOG", SecretPages: 1},
+		ID: "kz-linear-bpf", Source: "Documentation/bpf; bpf-helpers(7), bpf_probe_read_kernel", Requirement: "SV-KCT-01",
+		Good: Refuted, Needs: Needs{Privilege: "CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN, CAP_SYSLOG", SecretPages: 1},
 		Claim:      "a BPF program reads any page frame by the kernel's linear map, of whatever process",
-		Experiment: "bpf_probe_read_kernel of the page frame of an anonymous page", Control: "the same of a page of secret memory, which is not in the linear map",
-		Oracle: "the bytes: confirmed; EFAULT or EPERM: refuted", Remedy: "Boot with lockdown=confidentiality; keep critical data in secret memory.",
+		Experiment: "bpf_probe_read_kernel of the page frame of an anonymous page",
+		Control:    "the same of a page of secret memory, which is not in the linear map",
+		Oracle:     "the bytes: confirmed; EFAULT or EPERM: refuted",
+		Remedy:     "Boot with lockdown=confidentiality; keep critical data in secret memory.",
 		run: func(t *trial) {
 			base := t.linearMap()
 			t.note("the linear map begins at", "%#x", base)
@@ -201,7 +216,9 @@ func linearReadable() Probe {
 			compare(t, experiment[[]byte]{try: "bpf_probe_read_kernel", do: func(b []byte) Answer {
 				return t.bpfReads(asm.FnProbeReadKernel, base+t.frame(b)*uint64(pageSize))
 			},
-				on: "an anonymous page", subject: t.anon(1), confirms: []Answer{TheBytes}, refutes: []Answer{"EFAULT", "EPERM"}, controls: []control[[]byte]{{"a page of secret memory", secret, "EFAULT"}}})
+				on: "an anonymous page", subject: t.anon(1), confirms: []Answer{TheBytes},
+				refutes:  []Answer{"EFAULT", "EPERM"},
+				controls: []control[[]byte]{{"a page of secret memory", secret, "EFAULT"}}})
 		},
 	}
 }
@@ -209,7 +226,8 @@ func linearReadable() Probe {
 // devMem is the oldest way to physical memory.
 func devMem() Probe {
 	return Probe{
-		ID: "kz-devmem", Source: "mem(4); Linux CONFIG_STRICT_DEVMEM", Requirement: "SV-KCT-01", Needs: Needs{Privilege: "root"},
+		ID: "kz-devmem", Source: "mem(4); Linux CONFIG_STRICT_DEVMEM", Requirement: "SV-KCT-01",
+		Needs:      Needs{Privilege: "root"},
 		Claim:      "RAM can't be read through /dev/mem",
 		Experiment: "read of the page frame of an own page", Control: "read of the first page of memory, which a PC needs",
 		Oracle: "EPERM: confirmed; the bytes: refuted", Remedy: "Build the kernel with STRICT_DEVMEM, or without DEVMEM.",
@@ -228,7 +246,8 @@ func devMem() Probe {
 				}
 				return isWord(got, n, err)
 			},
-				on: "the frame of an own page", subject: own, confirms: []Answer{"EPERM"}, refutes: []Answer{TheBytes}, controls: []control[uint64]{{"the first page", 0, OK}}})
+				on: "the frame of an own page", subject: own, confirms: []Answer{"EPERM"}, refutes: []Answer{TheBytes},
+				controls: []control[uint64]{{"the first page", 0, OK}}})
 		},
 	}
 }
@@ -249,7 +268,8 @@ func kcore() Probe {
 				t.must("a process", err)
 				return answers[0]
 			},
-				on: "a process without privileges", subject: "without", confirms: []Answer{"EACCES", "EPERM"}, refutes: []Answer{"readable"}, controls: []control[string]{{"the caller", "with", "readable"}}})
+				on: "a process without privileges", subject: "without", confirms: []Answer{"EACCES", "EPERM"},
+				refutes: []Answer{"readable"}, controls: []control[string]{{"the caller", "with", "readable"}}})
 		},
 	}
 }

@@ -45,7 +45,8 @@ func newProbeRun() *cobra.Command {
 	cmd.Flags().StringVarP(&f.format, "output", "o", "text", "`format`: text, json, junit or ktap")
 	cmd.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "show all experiments, controls and notes")
 	cmd.Flags().IntVar(&f.parallel, "parallel", 0, "run so `many` probes at once; 0 is the number of processors, at most 4")
-	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json", "junit", "ktap"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("output",
+		cobra.FixedCompletions([]string{"text", "json", "junit", "ktap"}, cobra.ShellCompDirectiveNoFileComp))
 	cmd.ValidArgsFunction = completeProbe
 	return cmd
 }
@@ -70,7 +71,8 @@ func (f *probeRun) run(cmd *cobra.Command, args []string) error {
 		return usage(err)
 	}
 	progress := term.NewProgress(os.Stderr, "probing")
-	report, err := probe.Run(cmd.Context(), probe.Config{Probes: chosen, Parallel: f.parallel, Progress: progress.Step, Tool: tool()})
+	report, err := probe.Run(cmd.Context(),
+		probe.Config{Probes: chosen, Parallel: f.parallel, Progress: progress.Step, Tool: tool()})
 	progress.Done()
 	if report == nil {
 		return internal(err)
@@ -257,7 +259,8 @@ whole ledger.`,
 		},
 	}
 	cmd.Flags().StringVarP(&format, "output", "o", "text", "`format`: text, json or markdown")
-	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json", "markdown"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("output",
+		cobra.FixedCompletions([]string{"text", "json", "markdown"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 

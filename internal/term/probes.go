@@ -31,7 +31,8 @@ func (w *Writer) Probes(r *probe.Report, o ReportOptions) {
 	}
 	w.line("")
 	w.footprint(r)
-	w.line("%s", bold.Render(fmt.Sprintf("%d confirmed, %d refuted, %d unknown", r.Summary.Confirmed, r.Summary.Refuted, r.Summary.Unknown))+
+	w.line("%s", bold.Render(fmt.Sprintf("%d confirmed, %d refuted, %d unknown", r.Summary.Confirmed, r.Summary.Refuted,
+		r.Summary.Unknown))+
 		fmt.Sprintf(", in %s", r.Window.To.Sub(r.Window.From).Round(100*time.Millisecond)))
 	if r.Summary.Unknown > 0 {
 		w.line("%s", faint.Render("Unknown is never counted as confirmed. \"safevma probe explain ID\" tells the story of one."))
@@ -63,7 +64,8 @@ func (w *Writer) footprint(r *probe.Report) {
 	case before == 0 || after == 0:
 		text += "What that leaves of the kernel's linear map in small pages is not known here."
 	case after > before:
-		text += fmt.Sprintf("%s more of the kernel's linear map are in small pages until the next boot, by this run or by others.", Size(after-before))
+		text += fmt.Sprintf("%s more of the kernel's linear map are in small pages until the next boot, by this run or by others.",
+			Size(after-before))
 	default:
 		text += "No more of the kernel's linear map is in small pages than before."
 	}
