@@ -151,7 +151,7 @@ func (r *Region) advise() error {
 		of     set
 		advice int
 	}{{noDump, sys.MadvDontdump}, {noFork, sys.MadvDontfork}, {wipeOnFork, sys.MadvWipeonfork}} {
-		if !r.has.has(a.of) || a.of == noDump && r.has.has(secret) { // which the kernel marked
+		if !r.has.has(a.of) {
 			continue
 		}
 		if err := sys.Madvise(mapping, a.advice); err != nil {
