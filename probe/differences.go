@@ -13,6 +13,7 @@ var differences = withGroups(map[string]string{
 		"where CAP_IPC_LOCK does not help",
 	"sm-munlock":          "as for sm-lock-flag: where there is no mark, none can stay",
 	"sm-hibernate":        "a kernel without CONFIG_HIBERNATION has no /sys/power/disk",
+	"mf-hook":             "the kernel asks since Linux 6.19 (commit 094e94d13b60)",
 	"mdwe-proc-mem":       procMemForce,
 	"ro-anon-mem":         procMemForce,
 	"ro-seal-private-mem": procMemForce,
