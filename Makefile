@@ -68,6 +68,10 @@ crash-nightly: ## recover and check ten million images that a failure may leave,
 pool-nightly: ## pools at night: a thousand kills a medium, every byte flipped, crashes in each recovery
 	SAFEVMA_NIGHTLY=1 $(GO) test -count=1 -timeout 120m ./pmem ./pmem/workload ./pmem/fsck ./internal/survival
 
+.PHONY: region-nightly
+region-nightly: ## regions under memory pressure that a neighbour makes, in a cgroup of both (as root)
+	SAFEVMA_NIGHTLY=1 $(GO) test -count=1 -run 'Pressure$$' -v ./region
+
 lab-matrix: lab-build ## make docs/lab-matrix.md anew: what each kernel can do
 	$(LAB) matrix > bin/matrix.md && mv bin/matrix.md docs/lab-matrix.md
 

@@ -19,6 +19,7 @@
 package exposure
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -129,7 +130,7 @@ func Read(ctx context.Context, proc process.FS, pid int) (*Exposure, error) {
 	return e, nil
 }
 
-// pagesOf lists the frames of the process in ascending order.
+// pagesOf lists the VMAs and the frames behind them.
 func (e *Exposure) pagesOf(p *process.Process, devices *memfd.Devices) ([]page, error) {
 	var r, maps vma.Reader
 	var pages []page
@@ -139,28 +140,32 @@ func (e *Exposure) pagesOf(p *process.Process, devices *memfd.Devices) ([]page, 
 		}
 		e.Rows = append(e.Rows, Row{Start: v.Start, End: v.End, Perm: v.Perm, Name: string(v.Name),
 			Secret: devices.Classify(v.Dev.Major, v.Dev.Minor, string(v.Name)) == memfd.Secret})
-		return eachPage(&r, p, v.Start, v.End, func(_ uint64, entry vma.Page) error {
-			switch frame := entry.Frame(); {
-			case entry.Swapped():
-				e.Swapped++
-			case entry.Present() && frame == 0:
-				return ErrHidden
-			case entry.Present():
-				pages = append(pages, page{frame, int32(len(e.Rows) - 1)})
-			}
-			return nil
-		})
+		swapped, err := framesIn(&r, p, v.Start, v.End, int32(len(e.Rows)-1), &pages)
+		e.Swapped += swapped
+		return err
 	})
-	slices.SortFunc(pages, func(a, b page) int {
-		switch {
-		case a.frame < b.frame:
-			return -1
-		case a.frame > b.frame:
-			return 1
-		}
-		return int(a.row - b.row)
-	})
+	slices.SortFunc(pages, page.compare)
 	return pages, err
+}
+
+func (a page) compare(b page) int {
+	return cmp.Or(cmp.Compare(a.frame, b.frame), cmp.Compare(a.row, b.row))
+}
+
+// framesIn appends the frames behind one VMA, and counts pages in swap.
+func framesIn(r *vma.Reader, p *process.Process, start, end uint64, row int32, pages *[]page) (swapped uint64, err error) {
+	err = eachPage(r, p, start, end, func(_ uint64, entry vma.Page) error {
+		switch frame := entry.Frame(); {
+		case entry.Swapped():
+			swapped++
+		case entry.Present() && frame == 0:
+			return ErrHidden
+		case entry.Present():
+			*pages = append(*pages, page{frame, row})
+		}
+		return nil
+	})
+	return swapped, err
 }
 
 // eachPage calls fn for the pages that are present or swapped, passing over what is
@@ -176,31 +181,30 @@ func eachPage(r *vma.Reader, p *process.Process, start, end uint64, fn func(uint
 	return err
 }
 
-// moved counts the pages that are not any more where they were.
-func moved(p *process.Process, pages []page, rows []Row) (uint64, error) {
-	type place struct {
-		frame uint64
-		row   int32
-	}
-	still := map[place]int{}
-	for _, page := range pages {
-		still[place(page)]++
-	}
+// moved reads the frames again, and counts the pages that are not any more where they were.
+func moved(p *process.Process, before []page, rows []Row) (uint64, error) {
 	var r vma.Reader
+	var after []page
 	for i := range rows {
-		err := eachPage(&r, p, rows[i].Start, rows[i].End, func(_ uint64, entry vma.Page) error {
-			if at := (place{entry.Frame(), int32(i)}); still[at] > 0 {
-				still[at]--
-			}
-			return nil
-		})
-		if err != nil {
+		if _, err := framesIn(&r, p, rows[i].Start, rows[i].End, int32(i), &after); err != nil {
 			return 0, err
 		}
 	}
-	var n uint64
-	for _, left := range still {
-		n += uint64(left)
+	slices.SortFunc(after, page.compare)
+	return missing(before, after), nil
+}
+
+// missing counts what of the first list is not in the second; both are in order.
+func missing(first, second []page) (n uint64) {
+	for _, one := range first {
+		for len(second) > 0 && second[0].compare(one) < 0 {
+			second = second[1:]
+		}
+		if len(second) > 0 && second[0] == one {
+			second = second[1:]
+			continue
+		}
+		n++
 	}
-	return n, nil
+	return n
 }

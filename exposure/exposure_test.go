@@ -93,6 +93,19 @@ func TestSharedAndOwn(t *testing.T) {
 	}
 }
 
+// A page that has another frame than before, or none, or is mapped once instead of twice,
+// has moved; one that is new has not.
+func TestMissing(t *testing.T) {
+	before := []page{{1, 0}, {2, 0}, {2, 0}, {3, 1}, {5, 1}}
+	after := []page{{1, 0}, {2, 0}, {3, 2}, {4, 1}, {5, 1}, {9, 1}}
+	if n := missing(before, after); n != 2 {
+		t.Errorf("%d have moved, want 2", n)
+	}
+	if n := missing(before, before) + missing(nil, after); n != 0 {
+		t.Errorf("%d have moved", n)
+	}
+}
+
 // Frames without flags are the kernel's where memory is, and holes elsewhere.
 func TestHoles(t *testing.T) {
 	r := parseRAM("00001000-00002fff : System RAM\n  00001000-00001fff : Kernel code\n00003000-00003fff : PCI\n00005000-00005fff : System RAM (kmem)\n")
@@ -108,6 +121,14 @@ func TestHoles(t *testing.T) {
 	}
 	if !slices.Equal(holes, []uint64{0, 3, 4, 6, 7}) {
 		t.Errorf("holes at %v", holes)
+	}
+	e := &Exposure{Rows: []Row{{}}}
+	s := sweep{frames: memory(t, []vma.FrameFlags{0, 0, anon, 0}, []uint64{0, 0, 1, 0}), ram: ram{{0, 1}, {2, 3}}, own: []page{{2, 0}}, exposure: e}
+	if err := s.all(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if e.Memory.Counts[vma.FrameIsHole] != 2 || e.Memory.Counts[vma.FrameIsKernel] != 1 || e.Total.Kernel != 0 {
+		t.Errorf("%v, %+v", e.Memory.Counts, e.Total)
 	}
 	none := parseRAM("00000000-00000000 : System RAM\n")
 	if none.hole(3) {
@@ -167,6 +188,9 @@ func live(t *testing.T) *Exposure {
 // Memory of which the truth is known: own pages that were touched are counted, and pages
 // of secret memory are told apart.
 func TestLive(t *testing.T) {
+	if testing.Short() {
+		t.Skip("reads all page frames; make test has it")
+	}
 	const pages = 300
 	size := pages * os.Getpagesize()
 	b, err := sys.Mmap(size, sys.ProtRead|sys.ProtWrite, sys.MapPrivate|sys.MapAnonymous|sys.MapPopulate, -1, 0)
@@ -274,4 +298,24 @@ func TestSVG(t *testing.T) {
 	if got := len(e.Memory.Squeeze(100)); got != 100 {
 		t.Errorf("%d cells", got)
 	}
+}
+
+// Whatever the text, ranges of memory are not empty, and counters are known or say why not.
+func FuzzParse(f *testing.F) {
+	f.Add("00001000-0009fbff : System RAM\n100000000-13fffffff : System RAM (kmem)\n")
+	f.Add("nr_slab_reclaimable 5\nnr_slab_unreclaimable 7\nnr_page_table_pages 3\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		for _, r := range parseRAM(text) {
+			if r[0] >= r[1] {
+				t.Errorf("%q: %v", text, r)
+			}
+		}
+		r := parseRAM(text)
+		for frame := range uint64(4) {
+			r.hole(frame)
+		}
+		if c := parseStatistics(text); c.err == nil && (c.slab > 1<<50 || c.pageTables > 1<<50) {
+			t.Errorf("%q: %+v", text, c)
+		}
+	})
 }

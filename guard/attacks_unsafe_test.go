@@ -131,8 +131,13 @@ var attacks = []attack{
 		_, err = f.WriteAt([]byte{0xc3}, int64(code))
 		return err
 	}, "EROFS", false},
-	{"lower-sysctl", "vm.memfd_noexec set back", func() error {
-		return os.WriteFile("/proc/sys/vm/memfd_noexec", []byte("0"), 0)
+	{"lower-sysctl", "vm.memfd_noexec set to something else", func() error {
+		// No kernel takes this value: EINVAL says that it would have taken another one.
+		err := os.WriteFile("/proc/sys/vm/memfd_noexec", []byte("9"), 0)
+		if errors.Is(err, syscall.EINVAL) {
+			return nil
+		}
+		return err
 	}, "EROFS", true},
 	{"user-namespace", "a user namespace, to be root in", func() error {
 		cmd := exec.Command("/bin/true")

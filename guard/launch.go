@@ -74,7 +74,22 @@ func Run(c Config) (syscall.WaitStatus, error) {
 	for _, r := range c.Without {
 		l.without[r] = true
 	}
+	if c.Settings.Violation == Kill {
+		if l.twin, err = twin(c, path); err != nil {
+			return 0, err
+		}
+	}
 	return l.run(path)
+}
+
+// twin takes the same program to its first instruction under the same rules, but that a violation fails
+// and does not kill, so that it can be made to try them, and returns what it saw.
+func twin(c Config, path string) ([]observation, error) {
+	s := *c.Settings
+	s.Violation = Errno
+	l := launcher{config: Config{Settings: &s, Command: c.Command, Dry: true, skip: c.skip}}
+	_, err := l.run(path)
+	return l.asked, err
 }
 
 type launcher struct {
@@ -83,6 +98,7 @@ type launcher struct {
 	launch  Launch
 	asked   []observation
 	seen    map[Rule]finding
+	twin    []observation
 	wire    *wire
 	outer   *exec.Cmd
 	group   *group

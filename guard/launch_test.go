@@ -92,6 +92,23 @@ func TestNested(t *testing.T) {
 	}
 }
 
+// TestKill: where a violation kills, it does, and what the rules do is seen on a twin.
+func TestKill(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "kill.yaml")
+	profile := "schema: " + guard.Schema + "\nname: kill\nextends: [safety]\nviolation: kill\n"
+	if err := os.WriteFile(file, []byte(profile), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got := status(t, launcher(file, leftOut(), "/bin/true")); got != 0 {
+		t.Errorf("a program that violates nothing: %d", got)
+	}
+	cmd := launcher(file, leftOut(), victim(t))
+	cmd.Env = append(cmd.Env, attackEnv+"=io-uring")
+	if got := status(t, cmd); got != 128+int(syscall.SIGSYS) {
+		t.Errorf("one that does: %d", got)
+	}
+}
+
 // started is a program under rules that writes its pid, and waits.
 func started(t *testing.T, script string) (cmd *exec.Cmd, out io.Reader) {
 	t.Helper()

@@ -11,7 +11,7 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// Schema is the version of profiles in YAML (docs/schema/profile.json).
+// Schema is the version of profiles in YAML (docs/schema/profile-v1.json).
 const Schema = "safevma.profile/v1"
 
 // Profile is a set of rules under a name, built in or of a YAML file.

@@ -1,9 +1,10 @@
 package guard
 
 import (
+	"errors"
 	"fmt"
 	"os"
-	"strings"
+	"strconv"
 	"syscall"
 
 	"github.com/safevma/safevma/internal/sys"
@@ -32,21 +33,49 @@ func (w *watcher) serve() {
 }
 
 // judge looks at a descriptor of the caller. A file that has no name, as memfds have none and what is
-// unlinked, is code that nobody can look at.
+// unlinked, is code that nobody can look at. What can't be looked at is refused.
 func (w *watcher) judge(tid uint32, fd int32) syscall.Errno {
 	if fd < 0 {
 		return 0 // the call fails by itself
 	}
-	name := fmt.Sprintf("/proc/%d/fd/%d", tid, fd)
-	var s syscall.Stat_t
-	if err := syscall.Stat(name, &s); err == syscall.ENOENT {
-		return 0 // there is no such descriptor
-	} else if err != nil {
+	f, err := descriptor(int(tid), int(fd))
+	if errors.Is(err, syscall.EBADF) {
+		return 0
+	}
+	if err != nil {
 		return syscall.EACCES
 	}
-	link, err := os.Readlink(name)
-	if err != nil || s.Nlink == 0 || strings.HasPrefix(link, "/memfd:") || s.Mode&syscall.S_IFMT != syscall.S_IFREG {
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() || info.Sys().(*syscall.Stat_t).Nlink == 0 {
 		return syscall.EACCES
 	}
 	return 0
+}
+
+// descriptor copies a descriptor of a thread. Before Linux 6.9 it is that of its process, which a thread
+// may have stopped to share.
+func descriptor(tid, fd int) (*os.File, error) {
+	pidfd, err := sys.PidfdOpenThread(tid)
+	if errors.Is(err, syscall.EINVAL) {
+		var pid int
+		if pid, err = processOf(tid); err == nil {
+			pidfd, err = sys.PidfdOpen(pid)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer pidfd.Close()
+	return sys.PidfdGetfd(pidfd, fd)
+}
+
+// processOf returns the process of a thread.
+func processOf(tid int) (pid int, err error) {
+	line, err := readLine(strconv.Itoa(tid), "status", "Tgid:")
+	if err != nil {
+		return 0, err
+	}
+	_, err = fmt.Sscanf(line, "Tgid: %d", &pid)
+	return pid, err
 }

@@ -26,7 +26,7 @@ func TestWhatIsWanted(t *testing.T) {
 		_, errs[4] = Alloc(tx, likeNode{})
 		return errors.Join(errs[:]...)
 	})
-	like := Ref[likeNode]{a.word} // of as many bytes, and another type
+	like := Ref[likeNode](a) // of as many bytes, and another type
 	for name, one := range map[string]struct {
 		want error
 		do   func(tx *Tx) error
@@ -34,9 +34,9 @@ func TestWhatIsWanted(t *testing.T) {
 		"get of another type":        {ErrType, func(tx *Tx) error { _, err := Get(tx, like); return err }},
 		"set of another type":        {ErrType, func(tx *Tx) error { return Set(tx, like, likeNode{}) }},
 		"free of another type":       {ErrType, func(tx *Tx) error { return Free(tx, like) }},
-		"borrow of another type":     {ErrType, func(tx *Tx) error { _, err := Borrow(tx, Ref[likeNode]{fixed.word}); return err }},
-		"bytes of an object":         {ErrType, func(tx *Tx) error { _, err := AppendBytes(tx, Ref[Bytes]{a.word}, nil); return err }},
-		"an object of bytes":         {ErrType, func(tx *Tx) error { _, err := Get(tx, Ref[node]{text.word}); return err }},
+		"borrow of another type":     {ErrType, func(tx *Tx) error { _, err := Borrow(tx, Ref[likeNode](fixed)); return err }},
+		"bytes of an object":         {ErrType, func(tx *Tx) error { _, err := AppendBytes(tx, Ref[Bytes](a), nil); return err }},
+		"an object of bytes":         {ErrType, func(tx *Tx) error { _, err := Get(tx, Ref[node](text)); return err }},
 		"root of another type":       {ErrType, func(tx *Tx) error { return errors.Join(SetRoot(tx, "r", a), SetRoot(tx, "r", like)) }},
 		"set of an immutable":        {ErrImmutable, func(tx *Tx) error { return Set(tx, fixed, node{}) }},
 		"set of immutable bytes":     {ErrImmutable, func(tx *Tx) error { return SetBytes(tx, fixedText, 1900, []byte{1}) }},

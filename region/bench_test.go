@@ -63,7 +63,7 @@ func cycle(size int, options ...Option) func() error {
 // A Secret region of one page, touched, next to the bare system calls for that.
 func BenchmarkSecretPage(b *testing.B) {
 	bare := func() error {
-		page, err := sys.MapSecret(nil, pageSize)
+		page, err := sys.MapSecret(pageSize)
 		if err != nil {
 			return err
 		}

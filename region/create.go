@@ -54,13 +54,13 @@ func (r *Region) charge(budget *Budget) error {
 	return nil
 }
 
-// reserve decides where the pages will be. Ordinary guards are reserved around them: that
-// memory is inaccessible, so it counts nowhere.
+// reserve decides where the pages of a guarded region will be, and has the guards around them:
+// that memory is inaccessible, so it counts nowhere.
 func (r *Region) reserve(length int) error {
 	if !r.has.has(guarded) || r.guardRegions(length) {
 		return nil
 	}
-	whole, err := sys.Mmap(length+2*pageSize, sys.ProtNone, sys.MapPrivate|sys.MapAnonymous|sys.MapNoreserve, -1, 0)
+	whole, err := sys.Mmap(length+2*pageSize, sys.ProtNone, sys.MapPrivate|sys.MapAnonymous, -1, 0)
 	if err != nil {
 		return r.failed(guarded, "the guards can't be mapped", err)
 	}
@@ -94,8 +94,8 @@ func (r *Region) back(fill func([]byte) error) (err error) {
 		err = r.backReadOnly(length, fill)
 	case r.has.has(secret):
 		err = r.backSecret(length)
-	case r.pages != nil:
-		err = r.failed(0, "", sys.MmapAt(r.pages, readWrite, sys.MapPrivate|sys.MapAnonymous, -1, 0))
+	case r.pages != nil: // reserved; now the kernel accounts them, or refuses
+		err = r.failed(0, "", sys.Mprotect(r.pages, readWrite))
 	default:
 		r.pages, err = sys.Mmap(length, readWrite, sys.MapPrivate|sys.MapAnonymous, -1, 0)
 		err = r.failed(0, "", err)
@@ -110,12 +110,27 @@ func (r *Region) back(fill func([]byte) error) (err error) {
 	return nil
 }
 
+// place puts a new mapping where the pages are reserved. It is made elsewhere first: had the
+// kernel to refuse it in that place, for a limit that is reached, older kernels would leave a hole,
+// which somebody else may fill before it is cleaned up.
+func (r *Region) place(mapping []byte) error {
+	if r.pages == nil {
+		r.pages = mapping
+		return nil
+	}
+	if _, err := sys.Mremap(mapping, len(mapping), sys.MremapMaymove|sys.MremapFixed, sys.Addr(r.pages)); err != nil {
+		_ = sys.Munmap(mapping)
+		r.hole = true
+		return r.failed(guarded, "the memory can't be moved between its guards", err)
+	}
+	return nil
+}
+
 func (r *Region) backSecret(length int) error {
-	b, err := sys.MapSecret(r.pages, length)
+	b, err := sys.MapSecret(length)
 	switch {
 	case err == nil:
-		r.pages = b
-		return nil
+		return r.place(b)
 	case errors.Is(err, syscall.EAGAIN):
 		return cannot(secret, "the limit on locked memory (RLIMIT_MEMLOCK) is reached", ErrLimit, err)
 	case errors.Is(err, syscall.ENOSYS):
@@ -214,7 +229,11 @@ func (r *Region) abandon() {
 	if r.whole == nil {
 		r.whole = r.pages
 	}
-	if r.whole != nil {
+	switch {
+	case r.hole: // between the guards may be nothing, or what is somebody else's by now
+		_ = sys.Munmap(r.whole[:pageSize])
+		_ = sys.Munmap(r.whole[len(r.whole)-pageSize:])
+	case r.whole != nil:
 		_ = sys.Munmap(r.whole)
 	}
 	r.key.free()

@@ -4,7 +4,8 @@
 // [Map] is asked for a size and for guarantees, such as [Secret], [Resident] or [Guarded], and
 // returns a [Region] that has exactly those, or an [*Error] that names the one that this machine
 // or this combination can't give. Nothing is silently weaker. [Region.Verify] then looks at the
-// region from the kernel's side, and at what happens when its guarantees are attacked.
+// region from the kernel's side, and at what happens when its guarantees are attacked; a [Scrub]
+// looks for corruption while the program runs.
 //
 // The memory is outside the Go heap: the garbage collector neither moves nor scans it, so it
 // must not hold Go pointers.
@@ -13,9 +14,9 @@
 //
 // [Region.Close] wipes the memory and gives it back. A slice of it that is used afterwards
 // faults, which a Go program can't recover from unless it asked for that
-// (runtime/debug.SetPanicOnFault); the methods of the region refuse with [ErrClosed]. Two kinds
-// of sealed memory can't be taken away, and a stale slice there does not fault: see [Sealed] and
-// [ReadOnly].
+// (runtime/debug.SetPanicOnFault); the methods of the region refuse with [ErrClosed]. Some sealed
+// memory can't be taken away, and a stale slice of it does not fault: see [Sealed] and [ReadOnly].
+// Nothing closes a region that is forgotten.
 //
 // # Concurrency
 //

@@ -46,8 +46,7 @@ func ExampleFill() {
 		return
 	}
 	defer limits.Close()
-	fmt.Println(limits.Get()[2])
-	// Output: 100
+	fmt.Println(limits.Get()[2]) // 100
 }
 
 // A password from a file, straight from the kernel into a region.

@@ -1,6 +1,10 @@
 package region_test
 
-import "unsafe"
+import (
+	"runtime"
+	"syscall"
+	"unsafe"
+)
 
 // flip changes a byte beside a slice.
 func flip(b []byte, at int) {
@@ -19,4 +23,15 @@ func address(b []byte) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(
 // beside is a slice with a page more on both sides.
 func beside(b []byte) []byte {
 	return unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(b)), -4096)), len(b)+2*4096)
+}
+
+// crash ends the process as one that takes a fault while it blocks the signal: by the kernel's
+// hand, without a word of the Go runtime.
+func crash() {
+	runtime.LockOSThread()
+	all := ^uint64(0)
+	const setMask = 2 // SIG_SETMASK
+	syscall.RawSyscall6(syscall.SYS_RT_SIGPROCMASK, setMask, uintptr(unsafe.Pointer(&all)), 0, 8, 0, 0)
+	page, _ := syscall.Mmap(-1, 0, 4096, syscall.PROT_NONE, syscall.MAP_PRIVATE|syscall.MAP_ANON)
+	page[0] = 1
 }

@@ -74,12 +74,15 @@ func (g *GCM) Open(dst, nonce, ciphertext, data []byte) (opened []byte, err erro
 	return opened, err
 }
 
-// with runs fn while the key can be read.
+// with runs fn while the key can be read, and erases what that leaves where it can.
 func (g *GCM) with(nonce []byte, fn func() error) error {
 	if len(nonce) != GCMNonceSize {
 		return &Error{Op: "cipher", Reason: fmt.Sprintf("a nonce of %d bytes", len(nonce)), Err: ErrSize}
 	}
-	return g.region.Read(func([]byte) error { return fn() })
+	return g.region.Read(func([]byte) (err error) {
+		Do(func() { err = fn() })
+		return err
+	})
 }
 
 // Region returns the region that the expanded key is in.

@@ -7,6 +7,8 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/safevma/safevma/guarantee"
+	"github.com/safevma/safevma/internal/sys"
 	"github.com/safevma/safevma/region"
 )
 
@@ -60,6 +62,7 @@ func limited(t *testing.T) {
 			}
 		})
 	}
+	unmeasurable(t)
 	limit(t, 0)
 	for _, option := range []region.Option{region.Resident(), region.NoSwap(), region.Secret()} {
 		if _, err := region.Map(1, option); !errors.Is(err, region.ErrLimit) && !errors.Is(err, region.ErrUnsupported) {
@@ -102,5 +105,46 @@ func exhaust(t *testing.T, options []region.Option) {
 		if err := r.Close(); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// A process that nobody may look at can't look at all of itself either: what it does not see is
+// unknown, and nothing is broken for that.
+func unmeasurable(t *testing.T) {
+	if err := sys.Undumpable(); err != nil {
+		t.Fatal(err)
+	}
+	unknown := 0
+	for _, options := range [][]region.Option{
+		{region.Resident(), region.NoFork(), region.Guarded()},
+		{region.Secret()},
+		{region.ReadOnlyUntilClose(func([]byte) error { return nil })},
+	} {
+		r, err := region.Map(4096, options...)
+		if errors.Is(err, region.ErrUnsupported) {
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		verdicts, err := r.Verify()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, v := range verdicts {
+			if v.Status == guarantee.Broken {
+				t.Errorf("%s: %s: %q", v.Rule, v.Message, v.Observation.Raw)
+			}
+			if v.Status == guarantee.Unknown {
+				unknown++
+				t.Logf("%s: %s", v.Rule, v.Message)
+			}
+		}
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if unknown == 0 {
+		t.Error("all is known of a process that can't be looked at")
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/safevma/safevma/guarantee"
 	"github.com/safevma/safevma/internal/sys"
@@ -350,5 +351,26 @@ func TestEachRuleHasAMutant(t *testing.T) {
 		if !slices.ContainsFunc(mutants, func(m mutant) bool { return m.broken == c.rule }) {
 			t.Errorf("%s has none", c.rule)
 		}
+	}
+}
+
+// Content of a ReadOnly region that changed is corrupt.
+func TestScrubKnowsContent(t *testing.T) {
+	r, err := Map(100, ReadOnlyUntilClose(table))
+	skipUnsupported(t, err)
+	defer r.Close()
+	found := make(chan error, 1)
+	s, err := StartScrub(2*time.Millisecond, func(_ *Region, err error) { found <- err })
+	must(t, err)
+	defer s.Stop()
+	must(t, s.Add(r))
+	s.mu.Lock()
+	s.regions[r].crc++
+	s.mu.Unlock()
+	if err := <-found; !errors.Is(err, ErrCorrupt) {
+		t.Error(err)
+	}
+	if v := s.Verdicts(); len(v) != 1 || v[0].Status != guarantee.Broken {
+		t.Errorf("%+v", v)
 	}
 }

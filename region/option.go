@@ -40,8 +40,8 @@ func Guarded() Option { return guarded }
 // Close recycles: the next region that is asked for with the same guarantees and as many pages
 // gets this memory.
 //
-// A stale slice of it faults after Close, as of any region; only where Secret is asked too, it
-// shows zeroes, and later what the next owner writes.
+// A stale slice of it faults after Close, as of any region; only where Secret is asked too, and on
+// kernels without guard marks (before 6.13), it shows zeroes, and later what the next owner writes.
 func Sealed() Option { return sealed }
 
 // Windowed asks that the memory is closed, and opened only inside [Region.Read] and

@@ -30,15 +30,14 @@ func (r *Region) backReadOnly(length int, fill func([]byte) error) error {
 	if err := sys.AddSeals(file, all); err != nil {
 		return r.failed(readOnly, "", err)
 	}
-	if r.pages != nil {
-		err = sys.MmapAt(r.pages, sys.ProtRead, sys.MapShared, int(file.Fd()), 0)
-	} else {
-		r.pages, err = sys.Mmap(length, sys.ProtRead, sys.MapShared, int(file.Fd()), 0)
-	}
+	mapping, err := sys.Mmap(length, sys.ProtRead, sys.MapShared, int(file.Fd()), 0)
 	if errors.Is(err, syscall.EPERM) {
 		return cannot(readOnly, "the kernel does not map what is sealed against writing: Linux 6.7 and later do", ErrUnsupported, err)
 	}
-	return r.failed(readOnly, "", err)
+	if err != nil {
+		return r.failed(readOnly, "", err)
+	}
+	return r.place(mapping)
 }
 
 // fillFile has the caller fill the file, and sets the canaries beside. The mapping for that has

@@ -19,6 +19,8 @@ type Region struct {
 	whole, pages, data []byte
 	// oneMapping: the guards are marks in the page tables of the same mapping.
 	oneMapping bool
+	// hole: making the region failed so that there may be nothing between its guards.
+	hole bool
 	// marked: the region is retired, and its pages are guards.
 	marked bool
 

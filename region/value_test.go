@@ -83,7 +83,11 @@ func TestTypes(t *testing.T) {
 }
 
 func TestFill(t *testing.T) {
-	v := mustNew[account](t, region.ReadOnlyUntilClose(region.Fill(func(a *account) error { a.ID = 9; return nil })))
+	fill := region.ReadOnlyUntilClose(region.Fill(func(a *account) error { a.ID = 9; return nil }))
+	if _, err := region.New[account](fill); errors.Is(err, region.ErrUnsupported) {
+		t.Skip(err)
+	}
+	v := mustNew[account](t, fill)
 	if v.Get().ID != 9 {
 		t.Error("it was not filled")
 	}

@@ -76,13 +76,28 @@ func (x *examination) locked() outcome {
 		o.message = "it is secret memory, which can't leave memory, and none of it is in swap"
 		o.control = x.secretControl()
 	}
-	for i, page := range x.pages {
-		if page.Swapped() {
-			o.status, o.message = guarantee.Broken, "a part of it is in swap"
-			o.raw = append(o.raw, x.pageLine(i))
-		}
+	if swapped := x.swapped(); len(swapped) > 0 {
+		o.status, o.message, o.raw = guarantee.Broken, "a part of it is in swap", append(o.raw, swapped...)
 	}
 	return o
+}
+
+// swapped returns lines for what is in swap: by page, or where that can't be read, by VMA.
+func (x *examination) swapped() (lines []string) {
+	for i, page := range x.pages {
+		if page.Swapped() {
+			lines = append(lines, x.pageLine(i))
+		}
+	}
+	if x.pagesErr == nil {
+		return lines
+	}
+	for _, v := range x.space.Over(x.start, x.end) {
+		if v.Mem.Swap > 0 {
+			lines = append(lines, fmt.Sprintf("%x-%x Swap: %d bytes", v.Start, v.End, v.Mem.Swap))
+		}
+	}
+	return lines
 }
 
 func (x *examination) pageLine(i int) string {

@@ -123,7 +123,7 @@ func (r *Region) open(op string, write bool) error {
 	if write {
 		prot = readWrite
 	}
-	if err := sys.Mprotect(r.pages, prot); err != nil {
+	if err := r.protect(prot); err != nil {
 		return &Error{Op: op, Guarantee: windowed.String(), Requirement: windowed.requirement(), Reason: "the window can't be opened", Err: both(kindOf(err), err)}
 	}
 	return nil
@@ -138,7 +138,7 @@ func (r *Region) close(op string) error {
 		return nil
 	}
 	if r.key == noKey {
-		if err := sys.Mprotect(r.pages, sys.ProtNone); err != nil {
+		if err := r.protect(sys.ProtNone); err != nil {
 			return &Error{Op: op, Guarantee: windowed.String(), Requirement: windowed.requirement(), Reason: "the window can't be closed", Err: both(kindOf(err), err)}
 		}
 	}
@@ -146,6 +146,17 @@ func (r *Region) close(op string) error {
 	r.windows.Open += open
 	r.windows.Longest = max(r.windows.Longest, open)
 	return nil
+}
+
+// smallWindow is up to how many bytes a change of the protection takes less than the scheduler of
+// Go needs to hear of it.
+const smallWindow = 64 << 10
+
+func (r *Region) protect(prot int) error {
+	if len(r.pages) <= smallWindow {
+		return sys.MprotectNow(r.pages, prot)
+	}
+	return sys.Mprotect(r.pages, prot)
 }
 
 // shut closes a new region: by a protection key where there are some, else by the protection

@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"runtime/debug"
+	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/safevma/safevma/internal/sys"
 	"github.com/safevma/safevma/region"
 )
 
@@ -79,9 +82,12 @@ func TestStale(t *testing.T) {
 		"secret":          {region.Secret()},
 		"sealed":          {region.Sealed()},
 		"sealed resident": {region.Sealed(), region.Resident(), region.Guarded(), region.NoDump()},
-		"big":             {region.Guarded(), region.Sealed(), region.NoSwap()},
+		"sealed no swap":  {region.Guarded(), region.Sealed(), region.NoSwap()},
 	} {
 		t.Run(name, func(t *testing.T) {
+			if strings.HasPrefix(name, "sealed") && noGuardMarks() {
+				t.Skip("no guard marks on this kernel: sealed memory can't be taken away")
+			}
 			r := mapped(t, 5000, options...)
 			stale := r.Bytes()
 			stale[0] = 1
@@ -94,6 +100,15 @@ func TestStale(t *testing.T) {
 			}
 		})
 	}
+}
+
+func noGuardMarks() bool {
+	page, err := sys.Mmap(4096, sys.ProtRead|sys.ProtWrite, sys.MapPrivate|sys.MapAnonymous, -1, 0)
+	if err != nil {
+		return false
+	}
+	defer sys.Munmap(page)
+	return errors.Is(sys.Madvise(page, sys.MadvGuardInstall), syscall.EINVAL)
 }
 
 // One byte too far is a fault where the guard is, on both sides.

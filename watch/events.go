@@ -20,6 +20,7 @@ const (
 	Armed    EventKind = "armed"    // the trigger is set; Trigger is what the kernel took
 	Stalled  EventKind = "pressure" // it fired, and the sum of stalls has grown by the threshold
 	False    EventKind = "false"    // it fired, and the sum has not
+	Level    EventKind = "level"    // of a group of version 1: see [WatchLevels]
 	Gone     EventKind = "gone"     // the group was removed
 	Finished EventKind = "end"      // nothing more comes
 )
@@ -37,6 +38,8 @@ type Event struct {
 	// CAP_SYS_RESOURCE the kernel takes windows of a multiple of 2 seconds alone.
 	Asked   string `json:"asked,omitempty"`
 	Trigger string `json:"trigger,omitempty"`
+	// Level is "low", "medium", "critical" or "oom".
+	Level string `json:"level,omitempty"`
 	// StalledUS is by how many microseconds the sum of stalls grew since Since.
 	StalledUS int64         `json:"stalled_us"`
 	Since     *time.Time    `json:"since,omitempty"`

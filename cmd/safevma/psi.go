@@ -103,7 +103,9 @@ a control group, and writes a line for each event; as JSON, one document a line.
 
 Without CAP_SYS_RESOURCE the kernel takes windows of a multiple of 2 seconds alone: the
 trigger is widened in proportion then, and the first line says so. An event is pressure only
-where the sum of stalls has grown by the threshold; others are told as false.
+where the sum of stalls has grown by the threshold; others are told as false. A group of
+version 1 counts no pressure: of its memory the levels are told that the kernel has there
+(low: memory is reclaimed; medium, critical, oom), each at most once a second.
 
 Exit status with --for: 0 there was no pressure, 1 there was some.`,
 		Example:   "  safevma psi watch\n  safevma psi watch memory io --trigger 'full 50ms/2s' --for 1m\n  safevma psi watch --cgroup /system.slice --output json",
@@ -118,7 +120,7 @@ Exit status with --for: 0 there was no pressure, 1 there was some.`,
 			if err != nil {
 				return usage(fmt.Errorf("--trigger: %w", err))
 			}
-			targets, err := psiTargets(args, group)
+			targets, old, err := psiTargets(args, group)
 			if err != nil {
 				return err
 			}
@@ -129,8 +131,10 @@ Exit status with --for: 0 there was no pressure, 1 there was some.`,
 				defer stop()
 				ctx = limited
 			}
-			confirmed, err := watch.Watch(ctx, targets, spec, show)
-			return watched(confirmed, err)
+			if old != nil {
+				return watched(watch.WatchLevels(ctx, *old, show))
+			}
+			return watched(watch.Watch(ctx, targets, spec, show))
 		},
 	}
 	format.flag(cmd)
@@ -140,7 +144,9 @@ Exit status with --for: 0 there was no pressure, 1 there was some.`,
 	return cmd
 }
 
-func psiTargets(resources []string, group string) ([]watch.Target, error) {
+// psiTargets returns what to set triggers on; or a group of version 1, which has levels of
+// pressure on memory instead.
+func psiTargets(resources []string, group string) ([]watch.Target, *cgroup.Ref, error) {
 	if len(resources) == 0 {
 		resources = []string{string(psi.Memory)}
 	}
@@ -151,13 +157,16 @@ func psiTargets(resources []string, group string) ([]watch.Target, error) {
 		if group != "" {
 			ref, err := cgroup.Default().Find(group)
 			if err != nil {
-				return nil, groupError(group, err)
+				return nil, nil, groupError(group, err)
+			}
+			if ref.Version == 1 && len(resources) == 1 && r == string(psi.Memory) {
+				return nil, &ref, nil
 			}
 			target = watch.Target{Name: r + " of " + ref.Path, Path: filepath.Join(ref.Dir, r+".pressure")}
 		}
 		targets = append(targets, target)
 	}
-	return targets, nil
+	return targets, nil, nil
 }
 
 func eventWriter(cmd *cobra.Command, asJSON bool) func(watch.Event) error {

@@ -106,7 +106,7 @@ func waitFor(t *testing.T, done func() bool) {
 func TestNoMemory(t *testing.T) {
 	refused := func(pid int, want string) {
 		t.Helper()
-		for _, verb := range []string{"vma", "baseline"} {
+		for _, verb := range []string{"vma", "baseline", "verify"} {
 			status, said := ended(t, exec.Command("safevma", verb, strconv.Itoa(pid)))
 			if status != exitNotMeasurable || !strings.Contains(said, want) {
 				t.Errorf("%s %d: exit status %d: %s", verb, pid, status, said)

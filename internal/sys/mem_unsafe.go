@@ -75,6 +75,17 @@ func Munmap(b []byte) error { return memCall(unix.SYS_MUNMAP, b, 0) }
 // Mprotect changes the protection of mapped memory.
 func Mprotect(b []byte, prot int) error { return memCall(unix.SYS_MPROTECT, b, uintptr(prot)) }
 
+// MprotectNow is [Mprotect] that does not tell the scheduler of Go of it, as the runtime's own calls
+// that map memory don't: for the few pages of a window, where that takes longer than it may wait
+// for the lock of the address space, which is all that it ever waits for.
+func MprotectNow(b []byte, prot int) error {
+	_, _, errno := unix.RawSyscall(unix.SYS_MPROTECT, uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), uintptr(prot))
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
 // PkeyMprotect is [Mprotect] that also gives the pages a protection key.
 func PkeyMprotect(b []byte, prot, key int) error {
 	_, _, errno := unix.Syscall6(unix.SYS_PKEY_MPROTECT, uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)),

@@ -16,6 +16,15 @@ func PidfdOpen(pid int) (*os.File, error) {
 	return os.NewFile(uintptr(fd), "pidfd"), nil
 }
 
+// PidfdOpenThread pins a thread (PIDFD_THREAD, Linux 6.9; EINVAL before).
+func PidfdOpenThread(tid int) (*os.File, error) {
+	fd, err := unix.PidfdOpen(tid, unix.O_EXCL)
+	if err != nil {
+		return nil, os.NewSyscallError("pidfd_open(PIDFD_THREAD)", err)
+	}
+	return os.NewFile(uintptr(fd), "pidfd"), nil
+}
+
 // PidfdGetfd copies a descriptor of the process into this one. It needs the right
 // to attach to the process (ptrace(2), PTRACE_MODE_ATTACH_REALCREDS).
 func PidfdGetfd(pidfd *os.File, fd int) (*os.File, error) {

@@ -6,14 +6,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// MapSecret maps length bytes of new secret memory to be read and written, in the place of
-// mapped memory, or where the kernel likes if place is nil; and closes the descriptor, by
-// which others could map it too (pidfd_getfd(2)). Length is a multiple of the page size.
+// MapSecret maps length bytes of new secret memory to be read and written, and closes the
+// descriptor, by which others could map it too (pidfd_getfd(2)). Length is a multiple of the page
+// size.
 //
 // The errors are of memfd_secret(2): ENOSYS, where the kernel was built without it, or can't
 // change its linear map; EAGAIN of mmap(2), where the limit on locked memory is reached. Pages
 // come when they are first touched.
-func MapSecret(place []byte, length int) ([]byte, error) {
+func MapSecret(length int) ([]byte, error) {
 	fd, _, errno := unix.Syscall(unix.SYS_MEMFD_SECRET, unix.O_CLOEXEC, 0, 0)
 	if errno != 0 {
 		return nil, os.NewSyscallError("memfd_secret", errno)
@@ -22,10 +22,6 @@ func MapSecret(place []byte, length int) ([]byte, error) {
 	if err := unix.Ftruncate(int(fd), int64(length)); err != nil {
 		return nil, os.NewSyscallError("ftruncate", err)
 	}
-	if place == nil {
-		b, err := Mmap(length, ProtRead|ProtWrite, MapShared, int(fd), 0)
-		return b, os.NewSyscallError("mmap", err)
-	}
-	err := MmapAt(place[:length], ProtRead|ProtWrite, MapShared, int(fd), 0)
-	return place[:length:length], os.NewSyscallError("mmap", err)
+	b, err := Mmap(length, ProtRead|ProtWrite, MapShared, int(fd), 0)
+	return b, os.NewSyscallError("mmap", err)
 }

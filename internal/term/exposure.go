@@ -29,7 +29,7 @@ func (w *Writer) Exposure(e *exposure.Exposure, all bool) {
 	w.text(0, "%s: %s", bold.Render(v.Requirement), v.Message)
 	n := e.Total
 	if left := n.Pages - n.Secret; left > 0 {
-		w.line("%.1f %% exposed; %d pages beside other memory of the kernel, %d shared with other processes, %d in swap, %d moved meanwhile",
+		w.text(0, "%.1f %% exposed; %d pages beside other memory of the kernel, %d shared with other processes, %d in swap, %d moved meanwhile",
 			100*float64(n.Exposed)/float64(left), n.Kernel, n.Shared, e.Swapped, e.Moved)
 	}
 	w.text(0, "On the whole host, %d of %d mapped pages have a slab as a neighbour, and %d a page table.", e.Memory.BesideSlab,
@@ -38,7 +38,7 @@ func (w *Writer) Exposure(e *exposure.Exposure, all bool) {
 	w.line("")
 	w.memory(&e.Memory)
 	w.line("")
-	w.line("%s", bold.Render(fmt.Sprintf("%-27s %-4s %8s %8s %8s %8s %8s  %s", "ADDRESSES", "PERM", "PAGES", "EXPOSED", "SLAB", "TABLE", "FOREIGN", "WHAT")))
+	w.line("%s", bold.Render(fmt.Sprintf("%-25s %-4s %7s %7s %5s %5s %7s  %s", "ADDRESSES", "PERM", "PAGES", "EXPOSED", "SLAB", "TABLE", "FOREIGN", "WHAT")))
 	rows := slices.Clone(e.Rows)
 	if !all {
 		slices.SortStableFunc(rows, func(a, b exposure.Row) int { return cmp.Compare(b.Neighbours.Exposed, a.Neighbours.Exposed) })
@@ -65,7 +65,7 @@ func (w *Writer) exposed(r *exposure.Row) {
 	if r.Secret {
 		what = good.Render("secret: not in the linear map")
 	}
-	w.line("%-27s %s %8d %s %8d %8d %8d  %s", fmt.Sprintf("%x-%x", r.Start, r.End), r.Perm, n.Pages, style.Render(fmt.Sprintf("%8d", n.Exposed)),
+	w.text(0, "%-25s %s %7d %s %5d %5d %7d  %s", fmt.Sprintf("%x-%x", r.Start, r.End), r.Perm, n.Pages, style.Render(fmt.Sprintf("%7d", n.Exposed)),
 		n.Slab, n.PageTable, n.Foreign, what)
 }
 

@@ -117,6 +117,12 @@ func events(e *cgroup.Events) string {
 func (w *Writer) PressureEvent(e watch.Event) {
 	at := faint.Render(e.At.Format("15:04:05.000"))
 	switch e.Kind {
+	case watch.Level:
+		style := warn
+		if e.Level != "low" {
+			style = bad
+		}
+		w.line("%s %s: %s", at, e.Target, style.Render("level "+e.Level))
 	case watch.Armed:
 		note := ""
 		if e.Asked != e.Trigger {
@@ -130,7 +136,7 @@ func (w *Writer) PressureEvent(e watch.Event) {
 	case watch.Gone:
 		w.line("%s %s: %s", at, e.Target, warn.Render("the group was removed"))
 	case watch.Finished:
-		w.line("%s end: %d events of pressure, %d false", at, e.Confirmed, e.Unconfirmed)
+		w.line("%s end: %d events of pressure, %d others", at, e.Confirmed, e.Unconfirmed)
 	default:
 		w.line("%s %s", at, guarantee.Text(string(e.Kind)))
 	}

@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/safevma/safevma/internal/hog"
+	"github.com/safevma/safevma/lab"
 )
 
 const mountinfo = `22 1 0:21 / /proc rw,relatime - proc proc rw
@@ -58,6 +60,7 @@ func FuzzParseMountinfo(f *testing.F) {
 // the group can be removed.
 func TestLimit(t *testing.T) {
 	const limit = 16 << 20
+	lab.MemoryController(t)
 	g, err := NewMemory(fmt.Sprintf("safevma-cgroup-test-%d", os.Getpid()), limit)
 	if errors.Is(err, ErrNoController) || errors.Is(err, os.ErrPermission) || errors.Is(err, os.ErrNotExist) {
 		t.Skip(err)
@@ -74,22 +77,15 @@ func TestLimit(t *testing.T) {
 		}
 	}()
 	for _, tt := range []struct{ bytes, killed int }{{limit / 4, 0}, {4 * limit, 1}} {
-		// head -c keeps as many bytes as it leaves out at the end of a pipe, and begins when
-		// it is told to.
-		cmd := exec.Command("sh", "-c", "read go && head -c "+strconv.Itoa(tt.bytes)+" /dev/zero | tail -c "+strconv.Itoa(tt.bytes)+" | wc -c")
-		in, err := cmd.StdinPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Skip(err)
-		}
-		if err := g.Add(cmd.Process.Pid); err != nil {
-			t.Error(err)
-		}
-		fmt.Fprintln(in, "go")
-		in.Close()
-		_ = cmd.Wait()
+		t.Run(strconv.Itoa(tt.bytes), func(t *testing.T) {
+			process := hog.Holds(t, int64(tt.bytes))
+			if err := errors.Join(g.Add(process.PID), process.Go()); err != nil {
+				t.Fatal(err)
+			}
+			if err := process.Ready(); (err != nil) != (tt.killed > 0) {
+				t.Errorf("%d bytes of %d: %v", tt.bytes, limit, err)
+			}
+		})
 		if n, err := Killed(g.Dir()); err != nil || n != tt.killed {
 			t.Errorf("%d bytes of %d: %d killed, %v, want %d", tt.bytes, limit, n, err, tt.killed)
 		}

@@ -171,44 +171,54 @@ func (r *reader) number(file string) *uint64 {
 	return &n
 }
 
-// amount reads bytes. Version 1 writes no limit as the highest number of pages that fits
-// in 63 bits, whatever the size of a page.
 func (r *reader) amount(file string) *Amount {
 	text, ok := r.text(file)
 	if !ok {
 		return nil
 	}
-	unlimited := Unlimited
-	if text == "max" {
-		return &unlimited
-	}
-	n, err := strconv.ParseUint(text, 10, 64)
+	a, err := parseAmount(text)
 	if err != nil {
 		r.bad(file, text)
 		return nil
 	}
-	if n >= math.MaxInt64&^(1<<20-1) {
-		return &unlimited
-	}
-	a := Amount(n)
 	return &a
 }
 
-// numbers reads lines of a name and a number.
+// parseAmount parses bytes, or "max". Version 1 writes no limit as the highest number of
+// pages that fits in 63 bits, whatever the size of a page.
+func parseAmount(text string) (Amount, error) {
+	if text == "max" {
+		return Unlimited, nil
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	if n >= math.MaxInt64&^(1<<20-1) {
+		return Unlimited, err
+	}
+	return Amount(n), err
+}
+
 func (r *reader) numbers(file string) map[string]*uint64 {
 	text, ok := r.text(file)
 	if !ok {
 		return nil
 	}
+	all, err := parseNumbers(text)
+	if err != nil {
+		r.bad(file, text)
+	}
+	return all
+}
+
+// parseNumbers parses lines of a name and a number.
+func parseNumbers(text string) (map[string]*uint64, error) {
 	all := map[string]*uint64{}
 	for line := range strings.Lines(text) {
 		name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
 		n, err := strconv.ParseUint(value, 10, 64)
 		if err != nil {
-			r.bad(file, line)
-			return nil
+			return nil, err
 		}
 		all[name] = &n
 	}
-	return all
+	return all, nil
 }

@@ -119,3 +119,20 @@ func TestGroups(t *testing.T) {
 		}
 	}
 }
+
+func FuzzParseMemory(f *testing.F) {
+	f.Add("max")
+	f.Add("9223372036854771712")
+	f.Add("low 0\noom_kill 1\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		if a, err := parseAmount(text); err == nil && a != Unlimited && a > 1<<63 {
+			t.Errorf("%q: %d bytes", text, a)
+		}
+		all, err := parseNumbers(text)
+		for name, n := range all {
+			if n == nil || err != nil {
+				t.Errorf("%q: %s, %v", text, name, err)
+			}
+		}
+	})
+}

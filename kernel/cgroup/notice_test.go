@@ -3,13 +3,11 @@ package cgroup
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/safevma/safevma/internal/hog"
 	"github.com/safevma/safevma/lab"
 )
 
@@ -32,35 +30,9 @@ func limited(t *testing.T, name string) *Group {
 	return g
 }
 
-// reads starts a process in the group that reads a file larger than its limit, again and
-// again: the kernel has to reclaim all the time. It begins when its input has a line, and
-// ends with the test.
-func reads(t *testing.T, g *Group) io.Writer {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), "large")
-	if err := os.WriteFile(file, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Truncate(file, 64<<20); err != nil {
-		t.Skip(err)
-	}
-	cmd := exec.Command("sh", "-c", `read go; while :; do cat "$0" >/dev/null || exit; done`, file)
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Skip(err)
-	}
-	t.Cleanup(func() {
-		in.Close()
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	if err := g.Add(cmd.Process.Pid); err != nil {
-		t.Fatal(err)
-	}
-	return in
+func TestMain(m *testing.M) {
+	hog.Main()
+	os.Exit(m.Run())
 }
 
 // A group that comes to its limit again and again is told of: by events of version 2, or by
@@ -72,7 +44,10 @@ func TestNotice(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	in := reads(t, g)
+	process := hog.Reads(t, lab.Scratch(t), 64<<20)
+	if err := g.Add(process.PID); err != nil {
+		t.Fatal(err)
+	}
 	var n *Notice
 	var err error
 	if g.Version() == 1 {
@@ -91,7 +66,9 @@ func TestNotice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fmt.Fprintln(in, "go")
+	if err := process.Go(); err != nil {
+		t.Fatal(err)
+	}
 	if fired, err := n.Wait(20 * time.Second); !fired || err != nil {
 		t.Errorf("under pressure: %v, %v", fired, err)
 	}

@@ -284,3 +284,17 @@ func FuzzParseProbeEvents(f *testing.F) {
 		}
 	})
 }
+
+func FuzzParseModules(f *testing.F) {
+	seed(f, "/proc/modules", "nfs 12288 2 nfsv3,nfsv4, Live 0x0000000000000000\n", "x\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		m, _, err := parseModules(strings.NewReader(text))
+		if !failsTyped(t, err) && m.Count == 0 && m.Bytes > 0 {
+			t.Errorf("%q: %+v", text, m)
+		}
+		perms, _, err := parseVsyscall(strings.NewReader(text))
+		if !failsTyped(t, err) && perms == "" {
+			t.Errorf("%q: no permissions", text)
+		}
+	})
+}

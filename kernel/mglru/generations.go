@@ -45,7 +45,7 @@ type Generation struct {
 }
 
 // Tier is one line of a generation. The letters say what is counted: R refaulted on
-// average, T in all; r refaulted, e evicted, p protected; x nothing.
+// average, T in all; r refaulted, e evicted, p protected; x, or no letter, nothing.
 type Tier struct {
 	ID   int        `json:"id"`
 	Anon []Lettered `json:"anon"`
@@ -102,6 +102,10 @@ func Parse(r io.Reader) ([]Memcg, error) {
 	return p.list, nil
 }
 
+// tierColumns is where the number of a tier ends; what begins behind it is of page tables.
+// In Linux 6.1 neither has letters where it says nothing, and could be taken for the other.
+const tierColumns = 22
+
 type parser struct{ list []Memcg }
 
 func (p *parser) line(line string) error {
@@ -110,11 +114,13 @@ func (p *parser) line(line string) error {
 		return nil
 	}
 	var ok bool
-	switch {
-	case words[0] == "memcg" && line[0] == 'm':
+	switch indent := len(line) - len(strings.TrimLeft(line, " ")); {
+	case words[0] == "memcg" && indent == 0:
 		ok = p.memcg(line)
 	case words[0] == "node" && len(words) == 2:
 		ok = p.node(words[1])
+	case indent > tierColumns:
+		ok = p.walk(words)
 	case len(words) == 4 && allDigits(words[:2]):
 		ok = p.generation(words)
 	case allDigits(words[:1]) && len(words) > 1:
@@ -226,7 +232,7 @@ func allLettered(words []string) ([]Lettered, bool) {
 	all := make([]Lettered, 0, len(words))
 	for _, word := range words {
 		one, ok := lettered(word)
-		if !ok || one.Letter == "" {
+		if !ok {
 			return nil, false
 		}
 		all = append(all, one)

@@ -4,12 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/safevma/safevma/internal/hog"
 	"github.com/safevma/safevma/kernel/cgroup"
 	"github.com/safevma/safevma/lab"
 )
@@ -43,9 +43,9 @@ func TestLive(t *testing.T) {
 	}
 }
 
-// In an own group: aging makes a younger generation, with the memory that was there in an
-// older one; a wrong number is refused.
-func TestLiveAging(t *testing.T) {
+// ownGroup makes a group, where generations of one can be seen.
+func ownGroup(t *testing.T) (*cgroup.Group, string) {
+	t.Helper()
 	live(t)
 	if s, err := Default().Settings(); err != nil || !s.Enabled.Has(Main) {
 		t.Skipf("switched off: %+v, %v", s, err)
@@ -61,50 +61,91 @@ func TestLiveAging(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	holds(t, group)
-	before := own(t, name)
-	youngest := before.Generations[len(before.Generations)-1].Seq
-	id := ownID(t, name)
-	if err := Default().Run(Age(id, before.ID, youngest+2, AgeOptions{})); !errors.Is(err, syscall.EINVAL) {
-		t.Errorf("a generation that is not there: %v", err)
-	}
-	if err := Default().Run(Age(id, before.ID, youngest, AgeOptions{Swap: true, Force: true})); err != nil {
+	return group, name
+}
+
+// In an own group: aging makes a younger generation, with the memory that was there in an
+// older one; a wrong number is refused.
+func TestLiveAging(t *testing.T) {
+	group, name := ownGroup(t)
+	process := hog.Holds(t, 8<<20)
+	if err := errors.Join(group.Add(process.PID), process.Go(), process.Ready()); err != nil {
 		t.Fatal(err)
 	}
-	after := own(t, name)
-	if got := after.Generations[len(after.Generations)-1]; got.Seq != youngest+1 || got.Age > time.Minute {
-		t.Errorf("the youngest is %+v, was %d", got, youngest)
+	id, before := own(t, name, anonymous)
+	youngest := last(before)
+	if err := Default().Run(Age(id, before.ID, youngest.Seq+2, AgeOptions{})); !errors.Is(err, syscall.EINVAL) {
+		t.Errorf("a generation that is not there: %v", err)
+	}
+	age(t, id, before)
+	_, after := own(t, name, anonymous)
+	if got := last(after); got.Seq != youngest.Seq+1 || got.Age > time.Minute || got.Anon >= sum(after, anonymous)/2 {
+		t.Errorf("the youngest is %+v, was %+v", got, youngest)
 	}
 	t.Logf("%+v; %+v", before.Generations, after.Generations)
 }
 
-// holds starts a process in the group with 8 MiB of memory of its own.
-func holds(t *testing.T, group *cgroup.Group) {
+// Pages of a file that nobody reads any more are evicted from a generation that is old
+// enough, and not from one that is not.
+func TestLiveEviction(t *testing.T) {
+	group, name := ownGroup(t)
+	process := hog.Reads(t, lab.Scratch(t), 16<<20)
+	if err := errors.Join(group.Add(process.PID), process.Go()); err != nil {
+		t.Fatal(err)
+	}
+	id, node := own(t, name, file)
+	process.End()
+	evict := func(upTo uint64) error {
+		c, err := Evict(id, node.ID, upTo, 0, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return Default().Run(c)
+	}
+	if err := evict(last(node).Seq); !errors.Is(err, syscall.EINVAL) {
+		t.Errorf("the youngest generation is evicted: %v", err)
+	}
+	oldEnough := last(node).Seq
+	for range 2 {
+		age(t, id, node)
+		_, node = own(t, name, file)
+	}
+	if err := evict(oldEnough); err != nil {
+		t.Fatal(err)
+	}
+	var left uint64
+	for _, n := range find(t, name).Nodes {
+		if n.ID == node.ID {
+			left = sum(n, file)
+		}
+	}
+	if held := sum(node, file); left > held/2 {
+		t.Errorf("of %d pages %d are left", held, left)
+	}
+}
+
+func age(t *testing.T, id uint64, node Node) {
 	t.Helper()
-	cmd := exec.Command("sh", "-c", `read go; x=$(head -c 8388608 /dev/zero | tr '\0' x); echo ready; read end`)
-	in, err := cmd.StdinPipe()
-	if err != nil {
+	if err := Default().Run(Age(id, node.ID, last(node).Seq, AgeOptions{Swap: true, Force: true})); err != nil {
 		t.Fatal(err)
 	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
+}
+
+func last(n Node) Generation { return n.Generations[len(n.Generations)-1] }
+
+func anonymous(g Generation) uint64 { return g.Anon }
+func file(g Generation) uint64      { return g.File }
+
+func sum(n Node, kind func(Generation) uint64) (pages uint64) {
+	for _, g := range n.Generations {
+		pages += kind(g)
 	}
-	if err := cmd.Start(); err != nil {
-		t.Skip(err)
-	}
-	t.Cleanup(func() {
-		in.Close()
-		_ = cmd.Wait()
-	})
-	if err := group.Add(cmd.Process.Pid); err != nil {
-		t.Fatal(err)
-	}
-	fmt.Fprintln(in, "go")
-	ready := make([]byte, 6)
-	if _, err := out.Read(ready); err != nil {
-		t.Skip("the process with memory:", err)
-	}
+	return pages
+}
+
+func TestMain(m *testing.M) {
+	hog.Main()
+	os.Exit(m.Run())
 }
 
 func find(t *testing.T, name string) Memcg {
@@ -118,19 +159,17 @@ func find(t *testing.T, name string) Memcg {
 	return Memcg{}
 }
 
-func ownID(t *testing.T, name string) uint64 { return find(t, name).ID }
-
-func own(t *testing.T, name string) Node {
+// own waits until a node has most of the memory of the group, and returns it.
+func own(t *testing.T, name string, kind func(Generation) uint64) (memcg uint64, node Node) {
 	t.Helper()
-	for _, n := range find(t, name).Nodes {
-		var pages uint64
-		for _, g := range n.Generations {
-			pages += g.Anon
-		}
-		if pages >= 1024 { // half of what is held, counted in batches
-			return n
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		m := find(t, name)
+		for _, n := range m.Nodes {
+			if sum(n, kind) >= 1024 { // half of what is held, counted in batches
+				return m.ID, n
+			}
 		}
 	}
 	t.Fatalf("no node has the memory of %s: %+v", name, find(t, name))
-	return Node{}
+	return 0, Node{}
 }

@@ -38,6 +38,24 @@ const full = `memcg     0
                             100T         50Y         20F         10A
 `
 
+// The same of Linux 6.1, which has no letters where it says nothing.
+const full61 = `memcg     1 /
+ node     0
+          0      81300          0       3377 
+                     0           0           0           0           11r          12e          13p
+                                0           0           0           0           0           0 
+          1       1000         20         30 
+                     0           5R          6T          0            7R          8T          0 
+                              100L         50O         20Y         10N          1F          2A
+`
+
+func TestParse61(t *testing.T) {
+	gens := parse(t, full61)[0].Nodes[0].Generations
+	if len(gens) != 2 || len(gens[0].Tiers) != 1 || gens[0].Tiers[0].File[2] != (Lettered{"p", 13}) || len(gens[0].Walk) != 6 || gens[1].Walk[1] != (Lettered{"O", 50}) {
+		t.Errorf("%+v", gens)
+	}
+}
+
 func parse(t *testing.T, text string) []Memcg {
 	t.Helper()
 	list, err := Parse(strings.NewReader(text))

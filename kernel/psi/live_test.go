@@ -4,21 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/safevma/safevma/internal/hog"
 	"github.com/safevma/safevma/kernel/cgroup"
 	"github.com/safevma/safevma/lab"
 )
 
-// thrashing starts a process that, told to by a line, reads a file larger than the memory
+// thrashing starts a process that, when it is told to, reads a file larger than the memory
 // that it may have, in groups of its own: one that limits, and one that counts pressure,
 // which is returned. In version 2 that is the same.
-func thrashing(t *testing.T) (*cgroup.Group, io.Writer) {
+func thrashing(t *testing.T) (*cgroup.Group, *hog.Process) {
 	t.Helper()
 	lab.MemoryController(t)
 	name := fmt.Sprintf("safevma-psi-test-%d", os.Getpid())
@@ -43,43 +42,24 @@ func thrashing(t *testing.T) (*cgroup.Group, io.Writer) {
 	if err != nil {
 		t.Skip("no own group that counts pressure:", err)
 	}
-	return counts, reader(t, groups)
-}
-
-func reader(t *testing.T, groups []*cgroup.Group) io.Writer {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), "large")
-	if err := os.WriteFile(file, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Truncate(file, 64<<20); err != nil {
-		t.Skip(err)
-	}
-	cmd := exec.Command("sh", "-c", `read go; while :; do cat "$0" >/dev/null || exit; done`, file)
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Skip(err)
-	}
-	t.Cleanup(func() {
-		in.Close()
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
+	process := hog.Reads(t, lab.Scratch(t), 64<<20)
 	for _, g := range groups {
-		if err := g.Add(cmd.Process.Pid); err != nil {
+		if err := g.Add(process.PID); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return in
+	return counts, process
+}
+
+func TestMain(m *testing.M) {
+	hog.Main()
+	os.Exit(m.Run())
 }
 
 // Under real pressure in an own group the trigger fires and is confirmed; before there is
 // any, nothing is confirmed, whatever fires. When the group is removed, its trigger is told.
 func TestLiveWatcher(t *testing.T) {
-	group, in := thrashing(t)
+	group, process := thrashing(t)
 	path := filepath.Join(group.Dir(), "memory.pressure")
 	w, err := NewWatcher()
 	if err != nil {
@@ -97,7 +77,7 @@ func TestLiveWatcher(t *testing.T) {
 	ctx, stop := context.WithTimeout(context.Background(), 20*time.Second)
 	defer stop()
 	started := false
-	time.AfterFunc(300*time.Millisecond, func() { fmt.Fprintln(in, "go") })
+	time.AfterFunc(300*time.Millisecond, func() { _ = process.Go() })
 	begin := time.Now()
 	errDone := errors.New("done")
 	err = w.Run(ctx, func(e Event) error {

@@ -114,6 +114,43 @@ func TestFalseEvents(t *testing.T) {
 	}
 }
 
+// Stalls count for two windows, and not longer, also between two marks.
+func TestBaseline(t *testing.T) {
+	start := time.Unix(1000, 0)
+	a := armed{spec: Spec{Some, second, 2 * second}, marks: []mark{{start, 0}}}
+	a.note(mark{start.Add(2 * second), 5 * second})
+	a.note(mark{start.Add(4 * second), 5 * second})
+	for after, want := range map[time.Duration]time.Duration{5900 * time.Millisecond: 0, 6 * second: 5 * second} {
+		if got := a.baseline(start.Add(after)); got.total != want {
+			t.Errorf("after %v: %v, want %v", after, got.total, want)
+		}
+	}
+	for i := range 100 {
+		a.note(mark{start.Add(time.Duration(6+2*i) * second), 5 * second})
+	}
+	if len(a.marks) > 4 {
+		t.Errorf("%d marks are kept", len(a.marks))
+	}
+}
+
+// An event between two marks is judged by the newest that is two windows old.
+func TestEventBaseline(t *testing.T) {
+	k, w := newFake(t)
+	if _, err := w.Add(group, Spec{Some, second, 2 * second}); err != nil {
+		t.Fatal(err)
+	}
+	k.pass(group, 2*second, 5*second)
+	w.mark()
+	k.pass(group, 2*second, 0)
+	w.mark()
+	k.pass(group, 2*second, 0)
+	for fd := range w.armed {
+		if e, ok := w.event(fd, 0); !ok || e.Confirmed || e.Stalled != 0 {
+			t.Errorf("stalls of three windows ago count: %+v", e)
+		}
+	}
+}
+
 // The kind says which sum counts.
 func TestFull(t *testing.T) {
 	k, w := newFake(t)
@@ -221,4 +258,26 @@ func TestParseSpec(t *testing.T) {
 			t.Errorf("%q: %v, %v", text, s, err)
 		}
 	}
+}
+
+// What is read as a trigger is one that the kernel takes from somebody, and is written so
+// that it is read again.
+func FuzzParseSpec(f *testing.F) {
+	f.Add("some 150ms/1s")
+	f.Add("full 2s/10s")
+	f.Fuzz(func(t *testing.T, text string) {
+		s, err := ParseSpec(text)
+		if err != nil {
+			if !errors.Is(err, ErrSpec) {
+				t.Error(err)
+			}
+			return
+		}
+		if again, err := ParseSpec(s.String()); err != nil || again != s {
+			t.Errorf("%q: %v, then %v, %v", text, s, again, err)
+		}
+		if wide := s.Widened(); wide.Validate() != nil || !wide.Unprivileged() {
+			t.Errorf("%v widened is %v", s, wide)
+		}
+	})
 }

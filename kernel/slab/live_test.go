@@ -5,15 +5,19 @@ import (
 	"errors"
 	"os"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/safevma/safevma/internal/sys"
 )
 
+// listed reads them once: it takes seconds where the machine is an emulated one.
+var listed = sync.OnceValues(func() ([]Cache, error) { return Default().List() })
+
 // live returns the caches of this kernel.
 func live(t *testing.T) []Cache {
 	t.Helper()
-	list, err := Default().List()
+	list, err := listed()
 	if errors.Is(err, ErrAbsent) {
 		t.Skip("this kernel shows no caches in sysfs (CONFIG_SYSFS, SLUB_TINY)")
 	}

@@ -84,8 +84,7 @@ func directs() Workload {
 		Crash: pools(bounds{log: 4096, extent: 2048, span: 8192, spans: 3}, func(p *pmem.Pool) error {
 			return errors.Join(put(0, zeros(1000, 9))(p), empty(0)(p)) // in a span that has its class
 		}, func(o *ops) error {
-			return do(o, step{"in the log", put(0, zeros(1000, 1))}, step{"free", empty(0)}, step{"past it", put(0, zeros(1100, 2))},
-				step{"free", empty(0)}, step{"in the log", put(0, zeros(1000, 3))})
+			return do(o, step{"in the log", put(0, zeros(1000, 1))}, step{"free", empty(0)}, step{"past it", put(0, zeros(1100, 2))})
 		}),
 		Config: crash.Config{Models: append(cpu[:1:1], disk...), Recoveries: 1 << 20},
 	}

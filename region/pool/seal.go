@@ -47,11 +47,19 @@ func (p *Pool) Seal(b []byte) (*Sealed, error) {
 		return nil, failed("seal", err)
 	}
 	defer e.key.unpin()
-	s := &Sealed{pool: p, text: make([]byte, 0, len(b)+e.aead.Overhead())}
-	binary.LittleEndian.PutUint64(s.nonce[:], e.number.Add(1))
-	s.text = e.aead.Seal(s.text, s.nonce[:], b, nil)
+	s := &Sealed{pool: p}
+	e.encrypt(s, b)
 	clear(b)
 	return s, nil
+}
+
+// encrypt fills s with what b holds.
+//
+// Precondition: the key is pinned, or another secret of the pool.
+func (e *sealer) encrypt(s *Sealed, b []byte) {
+	s.text = make([]byte, 0, len(b)+tagSize)
+	binary.LittleEndian.PutUint64(s.nonce[:], e.number.Add(1))
+	region.Do(func() { s.text = e.aead.Seal(s.text, s.nonce[:], b, nil) })
 }
 
 // Seal seals a secret, and frees it. Where it fails, the secret is as before, but after
@@ -67,8 +75,7 @@ func (s Secret) Seal() (*Sealed, error) {
 			return failed("seal", err)
 		}
 		sealed = &Sealed{pool: s.slot.page.pool}
-		binary.LittleEndian.PutUint64(sealed.nonce[:], e.number.Add(1))
-		sealed.text = e.aead.Seal(nil, sealed.nonce[:], b, nil)
+		e.encrypt(sealed, b)
 		return nil
 	})
 	if err != nil {
@@ -118,7 +125,9 @@ func (to Secret) decrypt(e *sealer, s *Sealed) error {
 	}
 	defer to.unpin()
 	b := to.of(to.slot.page.bytes)
-	if _, err := e.aead.Open(b[:0], s.nonce[:], s.text, nil); err != nil {
+	var err error
+	region.Do(func() { _, err = e.aead.Open(b[:0], s.nonce[:], s.text, nil) })
+	if err != nil {
 		return fmt.Errorf("%w: %w", region.ErrCorrupt, err)
 	}
 	return nil

@@ -14,3 +14,16 @@ func MemoryController(t T) {
 		t.Fatalf("the memory controller of the lab: %v", err)
 	}
 }
+
+// Scratch returns a new directory on a file system whose pages can be reclaimed: on a disk of
+// the lab machine, and outside of it where tests have theirs.
+func Scratch(t interface {
+	T
+	TempDir() string
+}) string {
+	t.Helper()
+	if _, inside := here(t); inside {
+		return Disk(t, "ext4")
+	}
+	return t.TempDir()
+}
