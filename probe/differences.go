@@ -8,9 +8,9 @@ import "strings"
 var differences = withGroups(map[string]string{
 	"sm-lock-flag": "later kernels (and their stable series, such as 6.12.117) charge secret memory to its user page by page when it is touched, " +
 		"and no longer mark the mapping as locked (mm/secretmem.c, secretmem_account_folio in place of VM_LOCKED)",
-	"sm-limit": "as for sm-lock-flag: the limit is charged when memory is touched, not when it is mapped; see sm-limit-touch",
-	"sm-limit-touch": "as for sm-lock-flag: the mapping is refused on the ones (EAGAIN), the store to the page too many on the others, " +
-		"where CAP_IPC_LOCK does not help",
+	"sm-limit":            "as for sm-lock-flag: the limit is charged when memory is touched, not when it is mapped; see sm-limit-touch",
+	"sm-limit-none":       "as for sm-lock-flag: pages that can't be touched are never charged",
+	"sm-limit-touch":      "as for sm-lock-flag: the mapping is refused on the ones (EAGAIN), the store to the page too many on the others",
 	"sm-munlock":          "as for sm-lock-flag: where there is no mark, none can stay",
 	"sm-hibernate":        "a kernel without CONFIG_HIBERNATION has no /sys/power/disk",
 	"mf-hook":             "the kernel asks since Linux 6.19 (commit 094e94d13b60)",
