@@ -34,7 +34,7 @@
 //     but its own through.
 //   - Temporary files, cgroups and processes are removed at the end, also of probes that
 //     are killed. A kill of the run itself (SIGKILL) leaves a cgroup and a folder, named
-//     safevma-probe-PID, that the next run removes.
+//     safevma-probe-PID, that a run an hour later removes.
 //
 // A run describes what was measured. It does not say that a kernel is safe.
 package probe
