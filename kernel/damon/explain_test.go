@@ -151,7 +151,7 @@ func randomFilters(r *rand.Rand) (core, ops []Filter) {
 func TestExplainAgrees(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	open := 0
-	for range 20000 {
+	for range 6000 {
 		core, ops := randomFilters(r)
 		action := []Action{PageOut, Stat}[r.IntN(2)]
 		s, p := scheme(action, core, ops), whole(r)
