@@ -98,8 +98,9 @@ func (l *linter) decided(by Operations, s *Scheme, order []Placed, pages []Page,
 	}
 }
 
-// pagesMost bounds how many kinds of pages are tried.
-const pagesMost = 1 << 16
+// workMost bounds how many filters are asked about all kinds of pages together: below a
+// second.
+const workMost = 1 << 18
 
 // representatives returns one page of each kind that these filters can tell apart. It is
 // false where there are too many, or a filter is of a type that is not known.
@@ -112,7 +113,7 @@ func representatives(order []Placed) ([]Page, bool) {
 		}
 		seen[p.Type] = true
 		kinds := kindsOf(p.Type, order)
-		if len(kinds) == 0 || len(pages)*len(kinds) > pagesMost {
+		if len(kinds) == 0 || len(pages)*len(kinds)*len(order) > workMost {
 			return nil, false
 		}
 		var more []Page
