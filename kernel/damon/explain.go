@@ -177,7 +177,7 @@ func (w *walk) layers(p Page) {
 		layer = w.order[n-1].Layer
 	}
 	if w.passes(layer) {
-		w.ends = append(w.ends, end{true, nil, w.unmatched(layer, "allowed")})
+		w.ends = append(w.ends, end{true, nil, w.unmatched(layer)})
 	}
 }
 
@@ -186,38 +186,29 @@ func (w *walk) passes(layer Layer) bool {
 	if w.scheme.defaultAllows(w.order, layer) {
 		return true
 	}
-	w.ends = append(w.ends, end{false, nil, w.unmatched(layer, "rejected")})
+	w.ends = append(w.ends, end{false, nil, w.unmatched(layer)})
 	return false
 }
 
-func (w *walk) unmatched(layer Layer, verdict string) string {
-	last := -1
-	for i, p := range w.order {
-		if p.Layer == layer && p.File != "" {
-			last = i
-		}
+// unmatched says why memory that no filter of a layer matches ends as it does.
+func (w *walk) unmatched(layer Layer) string {
+	last := lastOf(w.order, layer)
+	switch {
+	case last == nil:
+		return "no filter matches"
+	case layer == CoreLayer && w.scheme.hasOps():
+		return "no filter of the core matches, and there are filters of the operations"
+	case w.scheme.CoreFilters == nil && w.scheme.OpsFilters == nil:
+		return "no filter matches, and kernels before 6.15 let such memory pass"
 	}
-	if last < 0 {
-		return verdict + ": no filter matches"
-	}
-	if layer == CoreLayer && w.scheme.hasOps() {
-		return verdict + ": no filter of the core matches, and there are filters of the operations"
-	}
-	if w.scheme.CoreFilters == nil && w.scheme.OpsFilters == nil {
-		return verdict + ": no filter matches (kernels before 6.15 let such memory pass)"
-	}
-	return fmt.Sprintf("%s: no filter matches, and the last one, %s, is to %s", verdict, w.order[last].File, w.order[last].String())
+	return fmt.Sprintf("no filter matches, and the last one, %s, is to %s", last.File, last.String())
 }
 
 func (w *walk) decides(f *Placed) string {
 	if f.File == "" {
-		return "rejected by the kernel's own last look: used since, and no filter looks at that"
+		return "by the kernel's own last look: used since, and no filter looks at that"
 	}
-	verb := "rejected"
-	if f.Allows() {
-		verb = "allowed"
-	}
-	why := fmt.Sprintf("%s by %s: %s", verb, f.File, f.String())
+	why := fmt.Sprintf("by %s: %s", f.File, f.String())
 	if f.Allows() && f.Layer == CoreLayer {
 		why += "; filters of the operations are not asked"
 	}
@@ -249,7 +240,7 @@ func (e *Explanation) conclude(ends []end) {
 			e.Needs = slices.Compact(e.Needs)
 			return
 		}
-		e.By, e.Why = nil, "either way, by one filter or another"
+		e.By, e.Why = nil, last.why+"; or by a filter before that"
 	}
 	e.Needs = nil
 }
