@@ -48,7 +48,8 @@ func (r *Region) charge(budget *Budget) error {
 	}
 	n := int64(pagesFor(r.size))
 	if !budget.take(n) {
-		return cannot(onUse, fmt.Sprintf("%d bytes would exceed the budget: %d of %d are used", n, budget.Used(), budget.Limit()), ErrLimit, nil)
+		reason := fmt.Sprintf("%d bytes would exceed the budget: %d of %d are used", n, budget.Used(), budget.Limit())
+		return cannot(onUse, reason, ErrLimit, nil)
 	}
 	r.budget = budget
 	return nil
@@ -78,7 +79,8 @@ func (r *Region) guardRegions(length int) bool {
 	if err != nil {
 		return false
 	}
-	if sys.Madvise(whole[:pageSize], sys.MadvGuardInstall) != nil || sys.Madvise(whole[pageSize+length:], sys.MadvGuardInstall) != nil {
+	low, high := whole[:pageSize], whole[pageSize+length:]
+	if sys.Madvise(low, sys.MadvGuardInstall) != nil || sys.Madvise(high, sys.MadvGuardInstall) != nil {
 		_ = sys.Munmap(whole)
 		return false
 	}

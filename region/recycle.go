@@ -43,7 +43,8 @@ func (r *Region) retire() {
 		r.marked = sys.Madvise(r.pages, sys.MadvGuardInstall) == nil
 	}
 	k := kind{r.has, len(r.pages)}
-	retired.waiting[k] = append(retired.waiting[k], &Region{has: r.has, key: r.key, whole: r.whole, pages: r.pages, marked: r.marked})
+	next := &Region{has: r.has, key: r.key, whole: r.whole, pages: r.pages, marked: r.marked}
+	retired.waiting[k] = append(retired.waiting[k], next)
 	retired.bytes += int64(len(r.pages))
 }
 

@@ -120,7 +120,7 @@ func (r *Region) examine() (*examination, error) {
 
 func (r *Region) subject() guarantee.Subject {
 	s := guarantee.Subject{Kind: guarantee.KindRegion, PID: os.Getpid(),
-		Name: fmt.Sprintf("%s at %x, %d bytes", r.has, sys.Addr(r.data), r.size)}
+		Name: fmt.Sprintf("%s at %x, %d bytes", r.has, sys.Addr(r.pages)+uint64(r.begin()), r.size)}
 	if p, err := process.Default().Open(s.PID); err == nil {
 		defer p.Close()
 		if info, err := p.Glance(); err == nil {
