@@ -23,6 +23,15 @@ func run(t *testing.T, a *attack, profiles string, without ...guard.Rule) string
 		cmd = launcher(profiles, without, exe)
 	}
 	cmd.Env = append(cmd.Environ(), attackEnv+"="+a.name)
+	proc, err := os.Open("/proc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer proc.Close()
+	cmd.ExtraFiles = append(make([]*os.File, inheritedFD-3), proc)
+	if a.name == "working-directory" {
+		cmd.Dir = t.TempDir()
+	}
 	var out, problems bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &problems
 	if err := cmd.Run(); err != nil {

@@ -171,6 +171,20 @@ var attacks = []attack{
 		_, err := call("io_uring_setup", 1, uintptr(unsafe.Pointer(&params[0])))
 		return err
 	}, "EPERM", false},
+	{"inherited-folder", "a folder that was open when it was started, and what is below it", func() error {
+		fd, err := syscall.Openat(inheritedFD, "self/comm", syscall.O_RDWR, 0)
+		if err != nil {
+			return err
+		}
+		return syscall.Close(fd)
+	}, "EBADF", false},
+	{"working-directory", "a program written to the working directory, in /tmp, and executed by a name relative to it", func() error {
+		if err := here("x"); err != nil {
+			return err
+		}
+		defer os.Remove("x")
+		return exec.Command("./x").Run()
+	}, "EACCES", false},
 	{"x86-32", "a call by 32-bit code", func() error { return program32() }, "bad system call", false},
 }
 
@@ -242,4 +256,16 @@ func program32() error {
 		return syscall.ENOEXEC
 	}
 	return err
+}
+
+// inheritedFD is the proc file system of who starts an attack, by a number that no program takes by itself.
+const inheritedFD = 40
+
+// here writes a program to the working directory.
+func here(name string) error {
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_WRONLY, 0o700)
+	if err != nil {
+		return err
+	}
+	return errors.Join(copyTrue(f), f.Close())
 }

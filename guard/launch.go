@@ -103,6 +103,7 @@ type launcher struct {
 	outer   *exec.Cmd
 	group   *group
 	term    terminal
+	begun   bool // the program runs
 	ignored []int
 }
 
@@ -214,7 +215,7 @@ func (l *launcher) end() {
 	l.wire.socket.Close()
 	_ = l.outer.Process.Kill()
 	_ = l.outer.Wait()
-	l.term.back()
+	l.term.back(l.launch.PID)
 }
 
 // follow hears the inner stage, and passes signals on, until the program has ended.
@@ -265,7 +266,11 @@ func (l *launcher) follow(signals <-chan os.Signal) (syscall.WaitStatus, error) 
 				return syscall.WaitStatus(*m.Ended), nil
 			}
 		case s := <-signals:
-			l.pass(s.(syscall.Signal))
+			if sig := s.(syscall.Signal); l.begun {
+				l.pass(sig)
+			} else if l.early(sig) {
+				return syscall.WaitStatus(sig), nil
+			}
 		}
 	}
 }
@@ -316,7 +321,21 @@ func (l *launcher) ready() error {
 		}
 	}
 	l.term.give(l.launch.PID)
+	l.begun = true
 	return l.wire.send(message{Go: true})
+}
+
+// early is about a signal that comes before the program has begun, and reports whether that ends it: at
+// its first instruction a program handles no signal, and one that it ignores is not caught here.
+func (l *launcher) early(s syscall.Signal) (ends bool) {
+	switch s {
+	case syscall.SIGCONT, syscall.SIGWINCH:
+		return false
+	case syscall.SIGTSTP:
+		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+		return false
+	}
+	return true
 }
 
 // pass sends a signal to the program.
@@ -330,9 +349,14 @@ func (l *launcher) pass(s syscall.Signal) {
 	_ = l.wire.send(message{Signal: s}) // else it has ended
 }
 
-// stopped stops this process as the program was, so that a shell takes the terminal back.
-func (l *launcher) stopped(syscall.Signal) {
-	l.term.back()
+// stopped stops this process as the program was, so that a shell takes the terminal back. A program that
+// stopped because it did not have the terminal, which a shell has given to this process since, gets it.
+func (l *launcher) stopped(s syscall.Signal) {
+	if (s == syscall.SIGTTIN || s == syscall.SIGTTOU) && l.term.give(l.launch.PID) {
+		_ = l.wire.send(message{Signal: syscall.SIGCONT})
+		return
+	}
+	l.term.back(l.launch.PID)
 	_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/safevma/safevma/guarantee"
+	"github.com/safevma/safevma/internal/sys"
 	"github.com/safevma/safevma/kernel/process"
 	"github.com/safevma/safevma/kernel/vma"
 )
@@ -18,7 +19,7 @@ import (
 func (l *launcher) outside(r Rule) (finding, bool) {
 	switch r {
 	case ProcReadOnly:
-		return l.mount("/proc", "ro"), true
+		return l.procs(), true
 	case NoExecFolders:
 		return l.folders(), true
 	case MemoryGroup:
@@ -198,7 +199,45 @@ func (l *launcher) folders() finding {
 	if all.status == "" {
 		return unknown("none of the folders is there")
 	}
+	if where := l.under(); where != "" {
+		all.status = guarantee.Broken
+		all.raw = append(all.raw, "the working directory "+where+" is below the mount")
+	}
 	return all
+}
+
+// procs holds when the program sees no proc file system that it can write to.
+func (l *launcher) procs() finding {
+	f := l.mount("/proc", "ro")
+	places, err := procPlaces(l.pid())
+	if err != nil {
+		return unknown(err.Error())
+	}
+	for place, line := range places {
+		if !strings.HasPrefix(place, "/proc/") && !mountHas(line, "ro") && f.status == guarantee.Holds {
+			f.status, f.raw = guarantee.Broken, append(f.raw, line)
+		}
+	}
+	return f
+}
+
+// under returns the working directory of the program where that is in one of the folders, and not on
+// their mounts.
+func (l *launcher) under() string {
+	link := "/proc/" + l.pid() + "/cwd"
+	where, err := os.Readlink(link)
+	if err != nil {
+		return err.Error()
+	}
+	for _, folder := range l.config.Settings.Folders {
+		if where != folder && !strings.HasPrefix(where, folder+"/") {
+			continue
+		}
+		if noexec, err := sys.NoExecMount(link); err != nil || !noexec {
+			return where
+		}
+	}
+	return ""
 }
 
 func (l *launcher) inGroup() finding {

@@ -41,38 +41,6 @@ func inner(w *wire, file *os.File, o *order) int {
 	return k.reap()
 }
 
-// mounts makes the mount namespace what the program is to see.
-func mounts(w *wire, o *order) error {
-	s := &o.Settings
-	if !s.contained() && !o.Alone {
-		return nil
-	}
-	if err := sys.MountPrivate(); err != nil {
-		return err
-	}
-	if o.applies(NoExecFolders) {
-		w.step(NoExecFolders, fmt.Sprint(s.Folders), noExec(s.Folders))
-	}
-	err := sys.MountProc("/proc", o.applies(ProcReadOnly))
-	if s.on(ProcReadOnly) {
-		w.step(ProcReadOnly, "", err)
-		return nil
-	}
-	return err // without one of its own, /proc shows other processes under the program's numbers
-}
-
-func noExec(folders []string) (err error) {
-	for _, f := range folders {
-		if _, missing := os.Stat(f); errors.Is(missing, os.ErrNotExist) {
-			continue
-		}
-		if e := sys.MountNoExec(f); e != nil {
-			err = errors.Join(err, fmt.Errorf("%s: %w", f, e))
-		}
-	}
-	return err
-}
-
 // keeper looks after the program.
 type keeper struct {
 	wire  *wire
@@ -189,9 +157,22 @@ func (k *keeper) listen() {
 			_ = syscall.Kill(k.pid, syscall.SIGKILL)
 			return
 		}
-		if m.Signal != 0 {
-			_ = syscall.Kill(k.pid, m.Signal) // ESRCH: it has just ended
+		k.signal(m.Signal)
+	}
+}
+
+// signal sends the program a signal; what is of job control, to its whole process group, as a shell and
+// a terminal do.
+func (k *keeper) signal(s syscall.Signal) {
+	switch s {
+	case 0:
+	case syscall.SIGCONT, syscall.SIGSTOP:
+		if syscall.Kill(-k.pid, s) == nil {
+			return
 		}
+		fallthrough // it has gone to another group
+	default:
+		_ = syscall.Kill(k.pid, s) // ESRCH: it has just ended
 	}
 }
 
