@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -32,11 +31,17 @@ type Config struct {
 	skip []Rule // for tests
 }
 
+// LaunchSchema is the version of [Launch] in JSON (docs/schema/launch-v1.json).
+const LaunchSchema = "safevma.launch/v1"
+
 // Launch is what was applied, and what was found of it.
 type Launch struct {
-	Steps    []Step
-	Verdicts []guarantee.Verdict
-	PID      int // of the program, 0 where it did not come to its first instruction
+	Schema   string              `json:"schema"`
+	Command  []string            `json:"command"`
+	PID      int                 `json:"pid"` // of the program, for the launcher
+	Settings *Settings           `json:"settings"`
+	Steps    []Step              `json:"steps"`
+	Verdicts []guarantee.Verdict `json:"verdicts"`
 }
 
 // Errors that a caller acts on.
@@ -98,6 +103,8 @@ type launcher struct {
 	launch  Launch
 	asked   []observation
 	seen    map[Rule]finding
+	subject guarantee.Subject
+	code    []string // VMAs that are writable and executable from the start
 	twin    []observation
 	wire    *wire
 	outer   *exec.Cmd
@@ -109,6 +116,7 @@ type launcher struct {
 
 func (l *launcher) run(path string) (status syscall.WaitStatus, err error) {
 	s := l.config.Settings
+	l.launch = Launch{Schema: LaunchSchema, Command: l.config.Command, Settings: s, Steps: []Step{}, Verdicts: []guarantee.Verdict{}}
 	if s.on(MemoryGroup) && !slices.Contains(l.config.skip, MemoryGroup) {
 		if l.group, err = newGroup(s); err != nil {
 			l.launch.Steps = append(l.launch.Steps, Step{MemoryGroup, "", err.Error()})
@@ -297,6 +305,9 @@ func (l *launcher) look() (err error) {
 	if l.launch.PID, err = descendant(l.outer.Process.Pid, 2); err != nil {
 		return err
 	}
+	if err := l.identify(); err != nil {
+		return err
+	}
 	l.seen = map[Rule]finding{}
 	for r := range l.config.Settings.Rules {
 		if f, ok := l.outside(r); ok {
@@ -358,45 +369,4 @@ func (l *launcher) stopped(s syscall.Signal) {
 	}
 	l.term.back(l.launch.PID)
 	_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
-}
-
-// descendant finds the only child of the only child, and so on, of a process.
-func descendant(pid, depth int) (int, error) {
-	for range depth {
-		child, err := onlyChild(pid)
-		if err != nil {
-			return 0, err
-		}
-		pid = child
-	}
-	return pid, nil
-}
-
-func onlyChild(pid int) (int, error) {
-	dir, err := os.Open("/proc")
-	if err != nil {
-		return 0, err
-	}
-	defer dir.Close()
-	want := fmt.Sprintf("PPid:\t%d\n", pid)
-	for {
-		names, err := dir.Readdirnames(512)
-		for _, name := range names {
-			if name[0] < '1' || name[0] > '9' {
-				continue
-			}
-			text, err := os.ReadFile("/proc/" + name + "/status")
-			if err == nil && strings.Contains(string(text), want) {
-				var child int
-				_, err := fmt.Sscan(name, &child)
-				return child, err
-			}
-		}
-		if err == io.EOF {
-			return 0, fmt.Errorf("process %d has no child in /proc", pid)
-		}
-		if err != nil {
-			return 0, err
-		}
-	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -32,13 +33,32 @@ func (l *launcher) outside(r Rule) (finding, bool) {
 	case OOMScore:
 		return l.line("oom_score_adj", "", func(line string) bool { return line == strconv.Itoa(l.config.Settings.OOMScore) }), true
 	case NUMA:
-		return l.line("numa_maps", "", func(line string) bool { return strings.Contains(line, " bind:") }), true
+		bound := " bind:" + ranges(l.config.Settings.Nodes)
+		return l.line("numa_maps", "", func(line string) bool { return strings.Contains(line+" ", bound+" ") }), true
 	case NoPrivileges:
 		return l.privileges(), true
 	case Lock:
 		return l.locked(), true
 	}
 	return finding{}, false
+}
+
+// ranges writes numbers as the kernel writes sets: 0-2,5 (bitmap_parselist).
+func ranges(numbers []int) string {
+	sorted := slices.Compact(slices.Sorted(slices.Values(numbers)))
+	var all []string
+	for i := 0; i < len(sorted); {
+		end := i
+		for end+1 < len(sorted) && sorted[end+1] == sorted[end]+1 {
+			end++
+		}
+		part := strconv.Itoa(sorted[i])
+		if end > i {
+			part += "-" + strconv.Itoa(sorted[end])
+		}
+		all, i = append(all, part), end+1
+	}
+	return strings.Join(all, ",")
 }
 
 // own is this process, for controls.

@@ -114,6 +114,8 @@ func outer(w *wire, file *os.File, o *order) int {
 	cmd := next("inner", file, w.socket)
 	if o.Settings.contained() || o.Alone {
 		cmd.SysProcAttr.Cloneflags = sys.NewPID
+	} else {
+		cmd.SysProcAttr.Pdeathsig = 0 // when the launcher ends it still ends what the program has left
 	}
 	if err := cmd.Start(); err != nil {
 		return fail(w, "outer", err)

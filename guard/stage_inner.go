@@ -16,6 +16,12 @@ func inner(w *wire, file *os.File, o *order) int {
 	if err := mounts(w, o); err != nil {
 		return fail(w, "inner", err)
 	}
+	k := keeper{wire: w, order: o, init: os.Getpid() == 1}
+	if !k.init { // what the program leaves behind comes to this process all the same
+		if err := prctl("PR_SET_CHILD_SUBREAPER", sys.PrSetChildSubreaper, 1); err != nil {
+			return fail(w, "inner", err)
+		}
+	}
 	ours, theirs, err := sys.SocketPair("pass")
 	if err != nil {
 		return fail(w, "inner", err)
@@ -32,7 +38,7 @@ func inner(w *wire, file *os.File, o *order) int {
 			(&watcher{listener}).serve()
 		}
 	}()
-	k := keeper{wire: w, order: o, pid: cmd.Process.Pid}
+	k.pid = cmd.Process.Pid
 	if err := k.bringUp(); err != nil {
 		_ = syscall.Kill(k.pid, syscall.SIGKILL)
 		return fail(w, "inner", err)
@@ -46,6 +52,7 @@ type keeper struct {
 	wire  *wire
 	order *order
 	pid   int
+	init  bool // of a namespace, which ends with it
 }
 
 // bringUp takes the target to the first instruction of the program, where it asks what holds, and
@@ -188,9 +195,30 @@ func (k *keeper) reap() int {
 		case status.Stopped():
 			_ = k.wire.send(message{Stopped: status.StopSignal()})
 		default:
+			if !k.init {
+				endChildren()
+			}
 			n := uint32(status)
 			_ = k.wire.send(message{Ended: &n})
 			return 0
+		}
+	}
+}
+
+// endChildren kills what is left to this process, and what that leaves in turn.
+func endChildren() {
+	for {
+		left, err := children(os.Getpid())
+		if err != nil || len(left) == 0 {
+			return
+		}
+		for _, pid := range left {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+		for _, pid := range left {
+			if _, err := sys.Wait4(pid, nil, 0); err != nil {
+				return
+			}
 		}
 	}
 }

@@ -120,7 +120,7 @@ func TestSuspend(t *testing.T) {
 func TestBackground(t *testing.T) {
 	s := atTerminal(t, "echo rea''dy; read x; echo got $x\n")
 	s.types("$V &\n", "ready")
-	s.types("fg\n", "script")
+	s.types("fg\n", "$V")
 	time.Sleep(100 * time.Millisecond) // it may still be on its way into the foreground
 	s.types("word\n", "got word")
 }
