@@ -185,6 +185,13 @@ var attacks = []attack{
 		defer os.Remove("x")
 		return exec.Command("./x").Run()
 	}, "EACCES", false},
+	{"memfd-given", "a program in a memfd that somebody else made and sent", func() error {
+		cmd := exec.Command("/proc/self/fd/3")
+		cmd.ExtraFiles = []*os.File{os.Stdin}
+		return cmd.Run()
+	}, "EACCES", false},
+	{"child-write", "a write to the memory of a child, by /proc/PID/mem", func() error { return childMemory(os.O_RDWR) }, "EROFS", false},
+	{"child-read", "the memory of a child read, by /proc/PID/mem", func() error { return childMemory(os.O_RDONLY) }, "open", false},
 	{"x86-32", "a call by 32-bit code", func() error { return program32() }, "bad system call", false},
 }
 
@@ -268,4 +275,22 @@ func here(name string) error {
 		return err
 	}
 	return errors.Join(copyTrue(f), f.Close())
+}
+
+// childMemory opens the memory of a child, which is stopped at a read.
+func childMemory(how int) error {
+	cmd := exec.Command("/bin/cat")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(fmt.Sprintf("/proc/%d/mem", cmd.Process.Pid), how, 0)
+	if err == nil {
+		f.Close()
+	}
+	in.Close()
+	return errors.Join(err, cmd.Wait())
 }
