@@ -38,6 +38,7 @@ var cages = map[string]struct {
 	"memfd_create: ENOSYS":    {enter: refusing("memfd_create", syscall.ENOSYS), lives: withoutMemfds},
 	"memfd_secret: EPERM":     {enter: refusing("memfd_secret", syscall.EPERM), lives: refused(region.Secret(), syscall.EPERM, "forbidden")},
 	"memfd_secret: ENOSYS":    {enter: refusing("memfd_secret", syscall.ENOSYS), lives: refused(region.Secret(), syscall.ENOSYS, "no secret memory")},
+	"mseal: EFAULT":           {enter: refusing("mseal", syscall.EFAULT), lives: leavesNothing(region.Sealed(), region.Guarded(), region.Resident())},
 	"mseal: EPERM":            {enter: refusing("mseal", syscall.EPERM), lives: refused(region.Sealed(), syscall.EPERM, "forbidden")},
 	"mseal: ENOSYS":           {enter: refusing("mseal", syscall.ENOSYS), lives: refused(region.Sealed(), syscall.ENOSYS, "6.10")},
 	"no /proc":                {clone: sys.NewUser | sys.NewNS, start: hideProc, lives: withoutProc},
@@ -197,5 +198,26 @@ func withoutProc(t *testing.T) {
 	if _, err := region.ReadEnvironment("SAFEVMA_REGION_VALUE"); !errors.Is(err, region.ErrUnsupported) ||
 		os.Getenv("SAFEVMA_REGION_VALUE") != "value" {
 		t.Error(err)
+	}
+}
+
+// leavesNothing: of what can't be made, no mapping and no descriptor is left.
+func leavesNothing(options ...region.Option) func(*testing.T) {
+	return func(t *testing.T) {
+		try := func(n int) {
+			for range n {
+				r, err := region.Map(100, options...)
+				if own := new(region.Error); !errors.As(err, &own) {
+					t.Fatalf("made %v, %v", r, err)
+				}
+			}
+		}
+		try(1)
+		maps, open := mappings(t), descriptors(t)
+		try(100)
+		// The runtime may map some by itself.
+		if m, d := mappings(t), descriptors(t); m > maps+20 || d != open {
+			t.Errorf("%d mappings, then %d; %d descriptors, then %d", maps, m, open, d)
+		}
 	}
 }
