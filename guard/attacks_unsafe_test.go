@@ -186,8 +186,12 @@ var attacks = []attack{
 		return exec.Command("./x").Run()
 	}, "EACCES", false},
 	{"memfd-given", "a program in a memfd that somebody else made and sent", func() error {
+		f, err := sys.ReceiveDescriptor(os.Stdin, "given")
+		if err != nil {
+			return err
+		}
 		cmd := exec.Command("/proc/self/fd/3")
-		cmd.ExtraFiles = []*os.File{os.Stdin}
+		cmd.ExtraFiles = []*os.File{f}
 		return cmd.Run()
 	}, "EACCES", false},
 	{"child-write", "a write to the memory of a child, by /proc/PID/mem", func() error { return childMemory(os.O_RDWR) }, "EROFS", false},
