@@ -50,6 +50,8 @@ var (
 	ErrNotHooked = errors.New("this program does not call guard.Asked when it starts")
 	// ErrNotHeld: a rule does not hold. The program was not started.
 	ErrNotHeld = errors.New("the program was not started")
+	// ErrLost: a process that stood over the program was ended, and the program with it.
+	ErrLost = errors.New("the program was killed: what stood over it has ended")
 	// ErrNotFound and ErrNotExecutable are about the program.
 	ErrNotFound      = errors.New("no such program")
 	ErrNotExecutable = errors.New("the program can't be executed")
@@ -80,21 +82,23 @@ func Run(c Config) (syscall.WaitStatus, error) {
 		l.without[r] = true
 	}
 	if c.Settings.Violation == Kill {
-		if l.twin, err = twin(c, path); err != nil {
-			return 0, err
+		var status syscall.WaitStatus
+		if l.twin, status, err = twin(c, path); err != nil || status.Signaled() {
+			return status, err
 		}
 	}
 	return l.run(path)
 }
 
 // twin takes the same program to its first instruction under the same rules, but that a violation fails
-// and does not kill, so that it can be made to try them, and returns what it saw.
-func twin(c Config, path string) ([]observation, error) {
+// and does not kill, so that it can be made to try them, and returns what it saw. The status is that of a signal that came
+// meanwhile.
+func twin(c Config, path string) ([]observation, syscall.WaitStatus, error) {
 	s := *c.Settings
 	s.Violation = Errno
 	l := launcher{config: Config{Settings: &s, Command: c.Command, Dry: true, skip: c.skip}}
-	_, err := l.run(path)
-	return l.asked, err
+	status, err := l.run(path)
+	return l.asked, status, err
 }
 
 type launcher struct {
@@ -285,6 +289,9 @@ func (l *launcher) follow(signals <-chan os.Signal) (syscall.WaitStatus, error) 
 
 // notStarted says why the stages are gone. Rules that could not be applied say most.
 func (l *launcher) notStarted(failed string) error {
+	if l.begun {
+		return ErrLost
+	}
 	for _, s := range l.launch.Steps {
 		if s.Err != "" && !l.without[s.Rule] {
 			return fmt.Errorf("%w: rule %s: %s", ErrNotHeld, s.Rule, s.Err)

@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/safevma/safevma/guard"
 	"github.com/safevma/safevma/internal/sys"
 )
 
@@ -71,5 +72,17 @@ func TestWorkingDirectory(t *testing.T) {
 	out, err := cmd.CombinedOutput()
 	if cmd.ProcessState.ExitCode() != 125 || !bytes.Contains(out, []byte("start it in another one")) {
 		t.Errorf("in a folder that another process has: %v, %s", err, out)
+	}
+}
+
+// TestNoStage: who sets the variable that asks for a stage is told so.
+func TestNoStage(t *testing.T) {
+	for _, stage := range []string{"outer", "target", "x"} {
+		cmd := launcher("wx", leftOut(), "/bin/true")
+		cmd.Env = append(cmd.Env, guard.Env+"="+stage)
+		out, err := cmd.CombinedOutput()
+		if cmd.ProcessState.ExitCode() != 125 || !bytes.Contains(out, []byte("unset it")) {
+			t.Errorf("%s: %v, %s", stage, err, out)
+		}
 	}
 }
