@@ -21,12 +21,24 @@ func TestMain(m *testing.M) {
 	if guard.Asked() {
 		os.Exit(guard.Serve())
 	}
+	if dir := os.Getenv(groupEnv); dir != "" {
+		os.Unsetenv(groupEnv)
+		if err := os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte("0"), 0); err != nil {
+			os.Exit(failed(err))
+		}
+	}
 	if profiles := os.Getenv(launchEnv); profiles != "" {
 		os.Unsetenv(launchEnv)
 		os.Exit(launch(profiles))
 	}
 	if profiles := os.Getenv(nestedEnv); profiles != "" && len(os.Args) > 1 {
 		os.Exit(launch(profiles))
+	}
+	if name := os.Getenv(workloadEnv); name != "" {
+		os.Exit(workload(name))
+	}
+	if name := os.Getenv(hogEnv); name != "" {
+		os.Exit(hog(name))
 	}
 	if filepath.Base(os.Args[0]) == "victim" && os.Getenv(attackEnv) == "" {
 		os.Exit(0)

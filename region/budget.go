@@ -21,7 +21,7 @@ type Budget struct {
 // is not looked at.
 func NewBudget(limit int64) (*Budget, error) {
 	refuse := func(reason string, kind, cause error) error {
-		return &Error{Op: "budget", Guarantee: onUse.String(), Requirement: onUse.requirement(), Reason: reason, Err: both(kind, cause)}
+		return about("budget", onUse, reason, both(kind, cause))
 	}
 	if limit < 1 {
 		return nil, refuse(fmt.Sprintf("%d bytes", limit), ErrSize, nil)

@@ -61,7 +61,11 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // cannot is the error of a guarantee that can't be given.
 func cannot(of set, reason string, kind, cause error) *Error {
-	return &Error{Op: "map", Guarantee: of.String(), Requirement: of.requirement(), Reason: reason, Err: both(kind, cause)}
+	return about("map", of, reason, both(kind, cause))
+}
+
+func about(op string, of set, reason string, err error) *Error {
+	return &Error{Op: op, Guarantee: of.String(), Requirement: of.requirement(), Reason: reason, Err: err}
 }
 
 // caused has the kind of error, and what it comes from.
@@ -79,10 +83,11 @@ func both(kind, cause error) error {
 
 // kindOf tells a limit from what the kernel can't do, by the errno of a call that makes memory.
 func kindOf(err error) error {
-	for _, limit := range []syscall.Errno{syscall.ENOMEM, syscall.EAGAIN, syscall.EMFILE, syscall.ENFILE, syscall.ENOSPC, syscall.EFAULT} {
-		if errors.Is(err, limit) {
-			return ErrLimit
-		}
+	var errno syscall.Errno
+	errors.As(err, &errno)
+	switch errno {
+	case syscall.ENOMEM, syscall.EAGAIN, syscall.EMFILE, syscall.ENFILE, syscall.ENOSPC, syscall.EFAULT:
+		return ErrLimit
 	}
 	return ErrUnsupported
 }

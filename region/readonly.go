@@ -32,7 +32,8 @@ func (r *Region) backReadOnly(length int, fill func([]byte) error) error {
 	}
 	mapping, err := sys.Mmap(length, sys.ProtRead, sys.MapShared, int(file.Fd()), 0)
 	if errors.Is(err, syscall.EPERM) {
-		return cannot(readOnly, "the kernel does not map what is sealed against writing: Linux 6.7 and later do", ErrUnsupported, err)
+		return cannot(readOnly, "the kernel does not map what is sealed against writing: that came with Linux 6.7",
+			ErrUnsupported, err)
 	}
 	if err != nil {
 		return r.failed(readOnly, "", err)

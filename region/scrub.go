@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/safevma/safevma/guarantee"
-	"github.com/safevma/safevma/internal/sys"
+	"github.com/safevma/safevma/region/internal/view"
 )
 
 // Scrub looks at regions again and again, so that corruption is found within a declared time
@@ -43,7 +43,8 @@ type scrubbed struct {
 // for long makes a round wait.
 func StartScrub(within time.Duration, found func(*Region, error)) (*Scrub, error) {
 	if within < time.Millisecond || found == nil {
-		return nil, &Error{Op: "scrub", Reason: fmt.Sprintf("every %s: a millisecond is the least, and somebody must be told", within), Err: ErrSize}
+		reason := fmt.Sprintf("every %s: a millisecond is the least, and somebody must be told", within)
+		return nil, &Error{Op: "scrub", Reason: reason, Err: ErrSize}
 	}
 	s := &Scrub{within: within, found: found, ending: make(chan struct{}), regions: map[*Region]*scrubbed{}}
 	s.stop = sync.OnceFunc(func() { close(s.ending) })
@@ -128,7 +129,8 @@ func (s *Scrub) look(r *Region) {
 	known.last = now
 	known.looks++
 	if err == nil && crc != known.crc {
-		err = &Error{Op: "scrub", Guarantee: readOnly.String(), Requirement: canaryRequirement, Reason: fmt.Sprintf("the CRC of its content is %08x, and was %08x", crc, known.crc), Err: ErrCorrupt}
+		err = &Error{Op: "scrub", Guarantee: readOnly.String(), Requirement: canaryRequirement,
+			Reason: fmt.Sprintf("the CRC of its content is %08x, and was %08x", crc, known.crc), Err: ErrCorrupt}
 	}
 	known.failed = err
 	s.mu.Unlock()
@@ -169,11 +171,12 @@ func (s *Scrub) Verdicts() []guarantee.Verdict {
 func (s *Scrub) verdict(r *Region, known *scrubbed) guarantee.Verdict {
 	now := time.Since(clock)
 	longest := max(known.longest, now-known.last)
+	looks := fmt.Sprintf("%d looks, %s between two at most, %s declared", known.looks, longest, s.within)
 	v := guarantee.Verdict{
-		Requirement: canaryRequirement, Rule: "region-scrubbed", Status: guarantee.Holds, Severity: guarantee.High, Method: guarantee.Read,
-		Subject:     guarantee.Subject{Kind: guarantee.KindRegion, Name: fmt.Sprintf("%s at %x, %d bytes", r.has, sys.Addr(r.pages), r.size)},
-		Observation: guarantee.Observation{Source: "canaries and CRC", Raw: []string{fmt.Sprintf("%d looks, %s between two at most, %s declared", known.looks, longest, s.within)}, Total: 1},
-		Control:     passed("in each of %d rounds a place without canaries was found damaged", s.rounds),
+		Requirement: canaryRequirement, Rule: "region-scrubbed", Status: guarantee.Holds, Severity: guarantee.High,
+		Subject: r.subject(), Method: guarantee.Read,
+		Observation: guarantee.Observation{Source: "canaries and CRC", Raw: []string{looks}, Total: 1},
+		Control:     view.Passed("in each of %d rounds a place without canaries was found damaged", s.rounds),
 		Window:      guarantee.Since(time.Now().Add(known.last - now)),
 		Message:     "corruption is found within the declared time",
 	}
@@ -185,7 +188,7 @@ func (s *Scrub) verdict(r *Region, known *scrubbed) guarantee.Verdict {
 	case known.looks == 0 || s.rounds == 0:
 		v.Status, v.Message = guarantee.Unknown, "it was not looked at yet"
 	case s.blind > 0:
-		v.Control = controlFailed("in %d of %d rounds a place without canaries was taken for whole", s.blind, s.rounds)
+		v.Control = view.Failed("in %d of %d rounds a place without canaries was taken for whole", s.blind, s.rounds)
 		v.Status, v.Message = guarantee.Unknown, "the look finds nothing"
 	}
 	return v

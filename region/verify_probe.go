@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/safevma/safevma/guarantee"
@@ -33,9 +33,9 @@ func probed(o outcome, call string, got error, want syscall.Errno, control error
 	o.raw = append(o.raw, attempt(call, got))
 	switch {
 	case control != nil:
-		o.control = controlFailed("on ordinary memory, %s", attempt(call, control))
+		o.control = view.Failed("on ordinary memory, %s", attempt(call, control))
 	default:
-		o.control = passed("on ordinary memory, %s", attempt(call, nil))
+		o.control = view.Passed("on ordinary memory, %s", attempt(call, nil))
 	}
 	switch {
 	case o.status == guarantee.Broken:
@@ -55,8 +55,20 @@ func (x *examination) read(addr uint64) error {
 	return err
 }
 
-// secretDevices are learnt once: they stay the same until the next boot.
-var secretDevices = sync.OnceValues(memfd.LearnDevices)
+// learnt are the devices, once they are known: they stay the same until the next boot.
+var learnt atomic.Pointer[memfd.Devices]
+
+// secretDevices learns them. A failure may be of this moment, such as too many open files.
+func secretDevices() (memfd.Devices, error) {
+	if known := learnt.Load(); known != nil {
+		return *known, nil
+	}
+	devices, err := memfd.LearnDevices()
+	if err == nil && devices.Secret != (memfd.Device{}) {
+		learnt.Store(&devices)
+	}
+	return devices, err
+}
 
 // isSecret reports whether all of it is secret memory.
 func (x *examination) isSecret() bool { return len(x.notSecret()) == 0 }
@@ -78,14 +90,15 @@ func (x *examination) secretControl() guarantee.Control {
 	devices, _ := secretDevices()
 	v := x.space.At(sys.Addr(x.ordinary.Twice[0]))
 	if v == nil || devices.Classify(v.Dev.Major, v.Dev.Minor, string(v.Name)) != memfd.Memfd {
-		return controlFailed("an ordinary memfd is not told from secret memory")
+		return view.Failed("an ordinary memfd is not told from secret memory")
 	}
-	return passed("an ordinary memfd, in the same list, is told from it: %s", view.Line(v))
+	return view.Passed("an ordinary memfd, in the same list, is told from it: %s", view.Line(v))
 }
 
 func (x *examination) outsideLinearMap() outcome {
 	const call = "process_vm_readv"
-	o := outcome{status: guarantee.Holds, source: smaps + ", " + call, message: "it is secret memory: the kernel's linear map has no page of it, and GUP refuses it"}
+	o := outcome{status: guarantee.Holds, source: smaps + ", " + call,
+		message: "it is secret memory: the kernel's linear map has no page of it, and GUP refuses it"}
 	if devices, err := secretDevices(); err != nil || devices.Secret == (memfd.Device{}) {
 		return unknown(smaps, "what secret memory looks like could not be learnt: %v", err)
 	}
@@ -147,9 +160,9 @@ func (x *examination) canaries() outcome {
 		return unknown(o.source, "%v", err)
 	}
 	if firstDamage(x.ordinary.Plain) < 0 {
-		o.control = controlFailed("a page without canaries passes")
+		o.control = view.Failed("a page without canaries passes")
 	} else {
-		o.control = passed("a page without canaries does not pass")
+		o.control = view.Passed("a page without canaries does not pass")
 	}
 	o.raw = []string{fmt.Sprintf("%d bytes before the data, %d behind", len(before), len(behind))}
 	if found != nil {
@@ -181,17 +194,21 @@ func (x *examination) sealed() outcome {
 	}
 	o = probed(o, call, got, syscall.EPERM, sys.Mprotect(x.ordinary.Plain, readWrite))
 	if v := x.space.At(sys.Addr(x.ordinary.Plain)); v == nil || v.Flags.Has(vma.FlagSealed) {
-		o.control = controlFailed("an ordinary page looks sealed, or is not in the list")
+		o.control = view.Failed("an ordinary page looks sealed, or is not in the list")
 	}
 	return o
 }
 
 func protOf(p vma.Perm) int {
 	prot := sys.ProtNone
-	for perm, bit := range map[vma.Perm]int{vma.PermRead: sys.ProtRead, vma.PermWrite: sys.ProtWrite, vma.PermExec: sys.ProtExec} {
-		if p.Has(perm) {
-			prot |= bit
-		}
+	if p.Has(vma.PermRead) {
+		prot |= sys.ProtRead
+	}
+	if p.Has(vma.PermWrite) {
+		prot |= sys.ProtWrite
+	}
+	if p.Has(vma.PermExec) {
+		prot |= sys.ProtExec
 	}
 	return prot
 }
@@ -271,7 +288,8 @@ func (x *examination) shutNow() outcome {
 		o.raw = x.space.Lines(x.start, x.end)
 	}
 	w := x.r.Windows()
-	o.raw = append(o.raw, fmt.Sprintf("windows: %d to read, %d to write, open for %s in all, %s at most", w.Reads, w.Writes, w.Open, w.Longest))
+	o.raw = append(o.raw, fmt.Sprintf("windows: %d to read, %d to write, open for %s in all, %s at most",
+		w.Reads, w.Writes, w.Open, w.Longest))
 	got := take(x.r.pages)
 	if got == nil && o.status == guarantee.Holds {
 		o.message = "its content can be read outside of its windows"
@@ -312,9 +330,9 @@ func (x *examination) child(o outcome, good func(seen []byte, refused error) boo
 		return x.noChild(o, err)
 	}
 	if refused != nil || string(seen) != view.Pattern {
-		o.control = controlFailed("a child does not see ordinary memory: %v, %q", refused, seen)
+		o.control = view.Failed("a child does not see ordinary memory: %v, %q", refused, seen)
 	} else {
-		o.control = passed("a child sees the content of an ordinary page; %s", o.control.Detail)
+		o.control = view.Passed("a child sees the content of an ordinary page; %s", o.control.Detail)
 	}
 	if werr := x.opened(func() { seen, refused, err = sys.ForkRead(x.r.pages[:8]) }); werr != nil || err != nil {
 		return x.noChild(o, errors.Join(werr, err))

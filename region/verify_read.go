@@ -13,20 +13,9 @@ import (
 
 // What is read of the kernel's lists.
 
-func passed(format string, args ...any) guarantee.Control {
-	return guarantee.Control{Status: guarantee.ControlPassed, Detail: fmt.Sprintf(format, args...)}
-}
-
-func controlFailed(format string, args ...any) guarantee.Control {
-	return guarantee.Control{Status: guarantee.ControlFailed, Detail: fmt.Sprintf(format, args...)}
-}
-
-func absent(format string, args ...any) guarantee.Control {
-	return guarantee.Control{Status: guarantee.ControlAbsent, Detail: fmt.Sprintf(format, args...)}
-}
-
 func unknown(source, format string, args ...any) outcome {
-	return outcome{status: guarantee.Unknown, source: source, message: fmt.Sprintf(format, args...), control: absent("nothing was decided")}
+	return outcome{status: guarantee.Unknown, source: source, message: fmt.Sprintf(format, args...),
+		control: view.Absent("nothing was decided")}
 }
 
 const (
@@ -50,11 +39,11 @@ func (x *examination) flagControl(want, without vma.Flags, control []byte) guara
 	v := x.space.At(sys.Addr(control))
 	switch {
 	case v == nil:
-		return controlFailed("the list of VMAs does not have the ordinary page at %x", sys.Addr(control))
+		return view.Failed("the list of VMAs does not have the ordinary page at %x", sys.Addr(control))
 	case v.Flags.Has(want) && v.Flags&without == 0:
-		return controlFailed("an ordinary page looks the same: %s", view.Line(v))
+		return view.Failed("an ordinary page looks the same: %s", view.Line(v))
 	}
-	return passed("an ordinary page, in the same list, is seen otherwise: %s", view.Line(v))
+	return view.Passed("an ordinary page, in the same list, is seen otherwise: %s", view.Line(v))
 }
 
 func (x *examination) notDumped() outcome {
@@ -67,6 +56,9 @@ func (x *examination) locked() outcome {
 	want, without := vma.FlagLocked, vma.FlagDroppable
 	if x.r.has.has(resident) {
 		without |= vma.FlagLockOnFault
+	}
+	if _, err := secretDevices(); err != nil && x.r.has.has(secret) {
+		return unknown(smaps, "what secret memory looks like could not be learnt: %v", err)
 	}
 	if x.isSecret() {
 		want = 0
@@ -123,9 +115,9 @@ func (x *examination) resident() outcome {
 }
 
 func (x *examination) presenceControl() guarantee.Control {
-	p, err := process.Default().Open(x.pid)
+	p, err := process.Default().Self()
 	if err != nil {
-		return absent("%v", err)
+		return view.Absent("%v", err)
 	}
 	defer p.Close()
 	var reader vma.Reader
@@ -138,32 +130,37 @@ func (x *examination) presenceControl() guarantee.Control {
 	}
 	touched, err := present(x.ordinary.Plain)
 	if err != nil {
-		return absent("%v", err)
+		return view.Absent("%v", err)
 	}
 	untouched, err := present(x.ordinary.Untouched)
 	switch {
 	case err != nil:
-		return absent("%v", err)
+		return view.Absent("%v", err)
 	case untouched || !touched:
-		return controlFailed("ordinary pages: touched, present is %v; untouched, present is %v", touched, untouched)
+		return view.Failed("ordinary pages: touched, present is %v; untouched, present is %v", touched, untouched)
 	}
-	return passed("an ordinary page that was not touched is seen as not present, one that was as present")
+	return view.Passed("an ordinary page that was not touched is seen as not present, one that was as present")
 }
 
 func (x *examination) committed() outcome {
 	budget := x.r.budget
+	beyond := func(line, message string) outcome {
+		return outcome{status: guarantee.Broken, source: "the budget", raw: []string{line}, message: message,
+			control: view.Absent("nothing was tried")}
+	}
 	if budget == nil {
-		return outcome{status: guarantee.Broken, source: "the budget", raw: []string{"no budget"}, message: "it is charged to no budget", control: absent("nothing was tried")}
+		return beyond("no budget", "it is charged to no budget")
 	}
 	account := fmt.Sprintf("budget: %d of %d bytes are used, %d by this region", budget.Used(), budget.Limit(), len(x.r.pages))
 	if budget.Used() > budget.Limit() || budget.Used() < int64(len(x.r.pages)) {
-		return outcome{status: guarantee.Broken, source: "the budget", raw: []string{account}, message: "the budget does not cover it", control: absent("nothing was tried")}
+		return beyond(account, "the budget does not cover it")
 	}
 	if x.r.has.has(secret) {
 		return outcome{status: guarantee.Holds, source: "the budget", raw: append(x.space.Lines(x.start, x.end), account),
 			message: "it is within its budget; the kernel does not account secret memory before it is touched", control: x.presenceControl()}
 	}
-	o := x.flags(vma.FlagAccount, 0, x.ordinary.Twice[0], "the kernel accounts it, and it is within its budget", "the kernel does not account it")
+	o := x.flags(vma.FlagAccount, 0, x.ordinary.Twice[0], "the kernel accounts it, and it is within its budget",
+		"the kernel does not account it")
 	o.raw = append(o.raw, account)
 	return o
 }
@@ -189,17 +186,19 @@ func (x *examination) notExecutable() outcome {
 func (x *examination) execControl() guarantee.Control {
 	for i := range x.space.VMAs {
 		if v := &x.space.VMAs[i]; v.Flags.Has(vma.FlagExec) && v.Inode != 0 {
-			return passed("the program's own code, in the same list, is seen as executable: %s", view.Line(v))
+			return view.Passed("the program's own code, in the same list, is seen as executable: %s", view.Line(v))
 		}
 	}
-	return controlFailed("the list of VMAs shows no executable mapping, not even the program's code")
+	return view.Failed("the list of VMAs shows no executable mapping, not even the program's code")
 }
 
 func (x *examination) notMerged() outcome {
 	if x.ordinary.Mergeable == nil {
-		return outcome{status: guarantee.NotApplicable, source: "madvise(MADV_MERGEABLE)", raw: []string{"EINVAL"}, message: "the kernel has no KSM: it merges nothing"}
+		return outcome{status: guarantee.NotApplicable, source: "madvise(MADV_MERGEABLE)", raw: []string{"EINVAL"},
+			message: "the kernel has no KSM: it merges nothing"}
 	}
-	o := x.flags(0, vma.FlagMergeable, x.ordinary.Mergeable, "the kernel merges none of it", "the kernel may merge it with equal pages")
+	o := x.flags(0, vma.FlagMergeable, x.ordinary.Mergeable, "the kernel merges none of it",
+		"the kernel may merge it with equal pages")
 	for _, v := range x.space.Over(x.start, x.end) {
 		if v.Mem.KSM > 0 {
 			o.status, o.message = guarantee.Broken, "a part of it is merged"
@@ -212,7 +211,8 @@ func (x *examination) notMerged() outcome {
 // alone looks for other mappings of the pages: in this process by the list of VMAs, elsewhere by
 // what pagemap and, for root, kpagecount say.
 func (x *examination) alone() outcome {
-	o := outcome{status: guarantee.Holds, source: smaps + ", " + pagemap, message: "nothing else maps its pages", control: x.aliasControl()}
+	o := outcome{status: guarantee.Holds, source: smaps + ", " + pagemap, message: "nothing else maps its pages",
+		control: x.aliasControl()}
 	for _, v := range x.space.Over(x.start, x.end) {
 		for _, other := range x.space.Others(v) {
 			o.raw = append(o.raw, view.Line(other))
@@ -262,16 +262,16 @@ func (x *examination) countMapped() []string {
 func (x *examination) aliasControl() guarantee.Control {
 	v := x.space.At(sys.Addr(x.ordinary.Twice[0]))
 	if v == nil || len(x.space.Others(v)) != 1 {
-		return controlFailed("a file that is mapped twice is not seen so")
+		return view.Failed("a file that is mapped twice is not seen so")
 	}
-	return passed("an ordinary file that is mapped twice, in the same list, is seen so: %s", view.Line(x.space.Others(v)[0]))
+	return view.Passed("an ordinary file that is mapped twice, in the same list, is seen so: %s", view.Line(x.space.Others(v)[0]))
 }
 
 // noDescriptor looks for open descriptors of the region's file in this process: whoever has one
 // can map the memory.
 func (x *examination) noDescriptor() outcome {
 	const source = "/proc/self/fd"
-	p, err := process.Default().Open(x.pid)
+	p, err := process.Default().Self()
 	if err != nil {
 		return unknown(source, "%v", err)
 	}
@@ -282,6 +282,9 @@ func (x *examination) noDescriptor() outcome {
 	}
 	o := outcome{status: guarantee.Holds, source: source, message: "this process has no descriptor of it"}
 	control := false
+	if x.ordinary.File == nil {
+		return unknown(source, "no memfd is allowed here, so that none can be found as the control")
+	}
 	ordinary, err := sys.Stat(x.ordinary.File)
 	if err != nil {
 		return unknown(source, "%v", err)
@@ -300,9 +303,9 @@ func (x *examination) noDescriptor() outcome {
 			}
 		}
 	}
-	o.control = controlFailed("the descriptor of an ordinary memfd was not found")
+	o.control = view.Failed("the descriptor of an ordinary memfd was not found")
 	if control {
-		o.control = passed("the descriptor of an ordinary memfd was found by device and inode")
+		o.control = view.Passed("the descriptor of an ordinary memfd was found by device and inode")
 	}
 	if len(o.raw) > 0 {
 		o.status, o.message = guarantee.Broken, "a descriptor of it is open: whoever gets it can map the memory"

@@ -56,7 +56,7 @@ func (r *Region) enter(op string, write bool) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if write && r.has.has(readOnly) {
-		return &Error{Op: op, Guarantee: readOnly.String(), Requirement: readOnly.requirement(), Reason: "it is read-only", Err: ErrConflict}
+		return about(op, readOnly, "it is read-only", ErrConflict)
 	}
 	for r.writing || write && r.readers > 0 {
 		if r.closed {
@@ -124,7 +124,7 @@ func (r *Region) open(op string, write bool) error {
 		prot = readWrite
 	}
 	if err := r.protect(prot); err != nil {
-		return &Error{Op: op, Guarantee: windowed.String(), Requirement: windowed.requirement(), Reason: "the window can't be opened", Err: both(kindOf(err), err)}
+		return about(op, windowed, "the window can't be opened", both(kindOf(err), err))
 	}
 	return nil
 }
@@ -139,7 +139,7 @@ func (r *Region) close(op string) error {
 	}
 	if r.key == noKey {
 		if err := r.protect(sys.ProtNone); err != nil {
-			return &Error{Op: op, Guarantee: windowed.String(), Requirement: windowed.requirement(), Reason: "the window can't be closed", Err: both(kindOf(err), err)}
+			return about(op, windowed, "the window can't be closed", both(kindOf(err), err))
 		}
 	}
 	open := time.Since(clock) - r.opened
@@ -171,7 +171,8 @@ func (r *Region) shut() error {
 		if !haveKeys() {
 			kind = ErrUnsupported
 		}
-		return cannot(sealed|windowed, "the windows of a sealed region need a protection key of the processor, since a seal refuses mprotect", kind, err)
+		return cannot(sealed|windowed,
+			"the windows of a sealed region need a protection key of the processor, since a seal refuses mprotect", kind, err)
 	}
 	if r.has.has(onUse) && !r.has.has(secret) {
 		// The kernel stops to account a private mapping that can't be written, unless it has

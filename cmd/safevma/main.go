@@ -128,6 +128,7 @@ SIGTERM. Findings win over not measurable. Colours follow NO_COLOR.`,
 	root.AddCommand(
 		newAudit(),
 		newBaseline(),
+		newDAMON(),
 		newExposure(),
 		newGuarantees(),
 		newHost(),

@@ -77,7 +77,8 @@ func (f *verifyFlags) run(cmd *cobra.Command, arg string) error {
 	if err != nil {
 		return internal(err)
 	}
-	coverage := &guarantee.Coverage{Processes: 1, VMAs: result.VMAs, Gone: []guarantee.Missed{}, Denied: []guarantee.Missed{}, Failed: []guarantee.Missed{}}
+	none := []guarantee.Missed{}
+	coverage := &guarantee.Coverage{Processes: 1, VMAs: result.VMAs, Gone: none, Denied: none, Failed: none}
 	report, err := guarantee.NewReport(tool(), facts.Identity(), result.Window, result.Verdicts, coverage)
 	if err != nil {
 		return internal(err)

@@ -3,7 +3,6 @@ package verify
 import (
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -84,7 +83,7 @@ func Process(proc process.FS, pid int, options Options) (*Result, error) {
 		return nil, err
 	}
 	defer x.process.Close()
-	if x.self, err = proc.Open(os.Getpid()); err != nil {
+	if x.self, err = proc.Self(); err != nil {
 		return nil, err
 	}
 	defer x.self.Close()
@@ -157,16 +156,19 @@ func same(before, after []*vma.VMA) bool {
 // nothing is the verdict on a process in which nothing has what is required.
 func (x *examination) nothing() guarantee.Verdict {
 	p := propertyNamed(x.options.Require[0])
+	seen := fmt.Sprintf("%d VMAs, none of which shows protection", len(x.space.VMAs))
 	return guarantee.Verdict{
-		Requirement: p.requirement, Rule: p.rule, Status: guarantee.Broken, Severity: p.severity, Subject: x.subject(nil), Method: guarantee.Read,
-		Observation: guarantee.Observation{Source: x.process.Path("smaps"), Raw: []string{fmt.Sprintf("%d VMAs, none of which shows protection", len(x.space.VMAs))}, Total: len(x.space.VMAs)},
-		Control:     guarantee.Control{Status: guarantee.ControlAbsent, Detail: "nothing to compare"},
+		Requirement: p.requirement, Rule: p.rule, Status: guarantee.Broken, Severity: p.severity,
+		Subject: x.subject(nil), Method: guarantee.Read,
+		Observation: guarantee.Observation{Source: x.process.Path("smaps"), Raw: []string{seen}, Total: 1},
+		Control:     view.Absent("nothing to compare"),
 		Window:      guarantee.Since(x.from), Message: strings.Join(x.options.Require, ", ") + ": no memory has it",
 	}
 }
 
 func (x *examination) subject(a *area) guarantee.Subject {
-	s := guarantee.Subject{Kind: guarantee.KindProcess, PID: x.info.PID, StartTime: x.info.StartTime, Name: guarantee.Text(x.info.Comm), Exe: guarantee.Text(x.info.Exe)}
+	s := guarantee.Subject{Kind: guarantee.KindProcess, PID: x.info.PID, StartTime: x.info.StartTime,
+		Name: guarantee.Text(x.info.Comm), Exe: guarantee.Text(x.info.Exe)}
 	if a == nil {
 		return s
 	}

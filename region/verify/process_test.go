@@ -190,7 +190,11 @@ func TestProcess(t *testing.T) {
 				if v.Status == guarantee.Unknown {
 					t.Errorf("%s: %s; %s", v.Rule, v.Message, v.Control.Detail)
 				}
-				found[v.Status] = strings.TrimSpace(found[v.Status] + " " + verify.Names()[i%len(verify.Names())])
+				name := verify.Names()[i%len(verify.Names())]
+				if name == "Guarded" && !strings.Contains(s.holds, name) {
+					continue // by chance: an inaccessible mapping of the runtime may be beside it
+				}
+				found[v.Status] = strings.TrimSpace(found[v.Status] + " " + name)
 			}
 			if found[guarantee.Holds] != sorted(s.holds) || found[guarantee.Broken] != sorted(s.broken) || result.Areas != 1 {
 				t.Errorf("%d areas\nholds  %q\nwant   %q\nbroken %q\nwant   %q", result.Areas, found[guarantee.Holds], sorted(s.holds), found[guarantee.Broken], sorted(s.broken))

@@ -52,6 +52,17 @@ type outcome struct {
 	control guarantee.Control
 }
 
+func lacks(message string) outcome { return outcome{status: guarantee.NotApplicable, message: message} }
+
+func unread(what string, err error) outcome {
+	return outcome{status: guarantee.Unknown, message: what + " can't be read: " + guarantee.Text(err.Error())}
+}
+
+// contradictedBy is the outcome of an area that another mapping makes what it does not claim to be.
+func (a *area) contradictedBy(other *vma.VMA, message string) outcome {
+	return outcome{status: guarantee.Broken, raw: append(a.lines(), view.Line(other)), message: message}
+}
+
 const rawShown = 8
 
 func (x *examination) verdict(a *area, p *property) guarantee.Verdict {
@@ -64,7 +75,7 @@ func (x *examination) verdict(a *area, p *property) guarantee.Verdict {
 		o.message = p.name + " is required: " + o.message
 	}
 	if o.control.Status == "" {
-		o.control = guarantee.Control{Status: guarantee.ControlAbsent, Detail: "nothing was decided"}
+		o.control = view.Absent("nothing was decided")
 	}
 	if o.status == guarantee.Holds && o.control.Status != guarantee.ControlPassed {
 		o.status, o.message = guarantee.Unknown, "nothing speaks against it, but the check could not be shown able to fail"
@@ -93,6 +104,10 @@ func (a *area) lines() []string {
 	return lines
 }
 
+func (a *area) pageLine(i int, page vma.Page) string {
+	return fmt.Sprintf("pagemap of %x: %016x", a.start+uint64(i)*vma.PageSize, uint64(page))
+}
+
 // flagged is the outcome of a flag that all VMAs should have, or none.
 func (x *examination) flagged(a *area, want vma.Flags, good, part, none string) outcome {
 	o := outcome{status: guarantee.Holds, message: good, control: x.control(want)}
@@ -110,17 +125,19 @@ func (x *examination) flagged(a *area, want vma.Flags, good, part, none string) 
 func (x *examination) control(flags vma.Flags) guarantee.Control {
 	v := x.own.At(sys.Addr(x.ordinary.Plain))
 	if v == nil || v.Flags&flags != 0 {
-		return guarantee.Control{Status: guarantee.ControlFailed, Detail: "ordinary memory of this process is not seen as such"}
+		return view.Failed("ordinary memory of this process is not seen as such")
 	}
-	return guarantee.Control{Status: guarantee.ControlPassed, Detail: "ordinary memory of this process is seen without it: " + view.Line(v)}
+	return view.Passed("ordinary memory of this process is seen without it: %s", view.Line(v))
 }
 
 func (x *examination) notDumped(a *area) outcome {
-	return x.flagged(a, vma.FlagDontDump, "no core dump has it", "a part of it would be in a core dump", "a core dump would have it")
+	return x.flagged(a, vma.FlagDontDump, "no core dump has it", "a part of it would be in a core dump",
+		"a core dump would have it")
 }
 
 func (x *examination) sealed(a *area) outcome {
-	return x.flagged(a, vma.FlagSealed, "the mapping is sealed", "a part of the mapping is not sealed", "the mapping is not sealed")
+	return x.flagged(a, vma.FlagSealed, "the mapping is sealed", "a part of the mapping is not sealed",
+		"the mapping is not sealed")
 }
 
 func (x *examination) notForked(a *area) outcome {
@@ -129,7 +146,7 @@ func (x *examination) notForked(a *area) outcome {
 			return x.flagged(a, f, "a child does not have its content", "a child has a part of it", "")
 		}
 	}
-	return outcome{status: guarantee.NotApplicable, message: "a child has it, too"}
+	return lacks("a child has it, too")
 }
 
 // locked: secret memory is, by its nature; not all kernels say so of its VMAs.
@@ -153,17 +170,18 @@ func (x *examination) resident(a *area) outcome {
 	var missing []string
 	pages, err := x.space.Pages(a.start, a.end)
 	if err != nil {
-		return outcome{status: guarantee.Unknown, message: "which pages are in memory can't be read: " + guarantee.Text(err.Error())}
+		return unread("which pages are in memory", err)
 	}
 	for i, page := range pages {
 		if !page.Present() {
-			missing = append(missing, fmt.Sprintf("pagemap of %x: %016x", a.start+uint64(i)*vma.PageSize, uint64(page)))
+			missing = append(missing, a.pageLine(i, page))
 		}
 	}
 	if len(missing) == 0 {
 		return outcome{status: guarantee.Holds, message: "every page is in memory", control: x.presence()}
 	}
-	o := outcome{status: guarantee.NotApplicable, raw: missing, message: fmt.Sprintf("%d of %d pages are not in memory", len(missing), len(pages))}
+	o := lacks(fmt.Sprintf("%d of %d pages are not in memory", len(missing), len(pages)))
+	o.raw = missing
 	if a.any(vma.FlagLocked) && !a.any(vma.FlagLockOnFault) && a.kind != memfd.Secret && !closed(a.vmas[0]) {
 		o.status = guarantee.Broken
 		o.message = "it is locked, but " + o.message
@@ -175,9 +193,9 @@ func (x *examination) presence() guarantee.Control {
 	at := sys.Addr(x.ordinary.Untouched)
 	pages, err := x.own.Pages(at, at+vma.PageSize)
 	if err != nil || pages[0].Present() {
-		return guarantee.Control{Status: guarantee.ControlFailed, Detail: "a page of this process that was not touched is not seen as absent"}
+		return view.Failed("a page of this process that was not touched is not seen as absent")
 	}
-	return guarantee.Control{Status: guarantee.ControlPassed, Detail: "a page of this process that was not touched is seen as not present"}
+	return view.Passed("a page of this process that was not touched is seen as not present")
 }
 
 // notExecutable: what can be written and executed contradicts itself.
@@ -186,17 +204,18 @@ func (x *examination) notExecutable(a *area) outcome {
 	case a.any(vma.FlagExec) && a.any(vma.FlagWrite):
 		return outcome{status: guarantee.Broken, message: "it is writable and executable"}
 	case a.any(vma.FlagExec):
-		return outcome{status: guarantee.NotApplicable, message: "it is executable"}
+		return lacks("it is executable")
 	}
 	if other := x.alias(a, func(v *vma.VMA) bool { return v.Flags.Has(vma.FlagExec) }); other != nil && a.any(vma.FlagWrite) {
-		return outcome{status: guarantee.Broken, raw: append(a.lines(), view.Line(other)), message: "it can be written, and another mapping of it is executable"}
+		return a.contradictedBy(other, "it can be written, and another mapping of it is executable")
 	}
+	o := outcome{status: guarantee.Holds, message: "it is not executable"}
 	for i := range x.own.VMAs {
 		if v := &x.own.VMAs[i]; v.Flags.Has(vma.FlagExec) {
-			return outcome{status: guarantee.Holds, message: "it is not executable", control: guarantee.Control{Status: guarantee.ControlPassed, Detail: "code of this process is seen as executable: " + view.Line(v)}}
+			o.control = view.Passed("code of this process is seen as executable: %s", view.Line(v))
 		}
 	}
-	return outcome{status: guarantee.Holds, message: "it is not executable"}
+	return o
 }
 
 func (x *examination) notMerged(a *area) outcome {
@@ -208,13 +227,13 @@ func (x *examination) notMerged(a *area) outcome {
 	case bad && (a.any(vma.FlagLocked) || a.kind == memfd.Secret):
 		return outcome{status: guarantee.Broken, message: "it is locked, and the kernel may merge it with equal pages"}
 	case bad:
-		return outcome{status: guarantee.NotApplicable, message: "the kernel may merge it with equal pages"}
+		return lacks("the kernel may merge it with equal pages")
 	}
 	o := outcome{status: guarantee.Holds, message: "the kernel merges none of it"}
 	if x.ordinary.Mergeable == nil {
 		o.status, o.message = guarantee.NotApplicable, "the kernel has no KSM: it merges nothing"
 	} else if v := x.own.At(sys.Addr(x.ordinary.Mergeable)); v != nil && v.Flags.Has(vma.FlagMergeable) {
-		o.control = guarantee.Control{Status: guarantee.ControlPassed, Detail: "a mergeable page of this process is seen so: " + view.Line(v)}
+		o.control = view.Passed("a mergeable page of this process is seen so: %s", view.Line(v))
 	}
 	return o
 }
@@ -269,14 +288,14 @@ func (x *examination) innerGuards(a *area) int {
 // against writing before; a file that was opened to be read alone is not mapped as shared.
 func (x *examination) readOnly(a *area) outcome {
 	if !a.kind.IsMemfd() || !a.all(vma.FlagShared) || a.any(vma.FlagWrite|vma.FlagMayWrite) {
-		return outcome{status: guarantee.NotApplicable, message: "it is no shared mapping of a file that is sealed against writing"}
+		return lacks("it is no shared mapping of a file that is sealed against writing")
 	}
 	if other := x.alias(a, func(v *vma.VMA) bool { return v.Flags&(vma.FlagWrite|vma.FlagMayWrite) != 0 }); other != nil {
-		return outcome{status: guarantee.Broken, raw: append(a.lines(), view.Line(other)), message: "another mapping of the same memory can be written"}
+		return a.contradictedBy(other, "another mapping of the same memory can be written")
 	}
 	o := outcome{status: guarantee.Holds, message: "it is a shared mapping of a file that is sealed against writing"}
 	if v := x.own.At(sys.Addr(x.ordinary.Twice[0])); v != nil && v.Flags.Has(vma.FlagShared|vma.FlagMayWrite) {
-		o.control = guarantee.Control{Status: guarantee.ControlPassed, Detail: "a mapping of an unsealed memfd in this process is seen so: " + view.Line(v)}
+		o.control = view.Passed("a mapping of an unsealed memfd in this process is seen so: %s", view.Line(v))
 	}
 	return o
 }
@@ -284,24 +303,23 @@ func (x *examination) readOnly(a *area) outcome {
 // alone is a matter of secret memory: whoever else maps it reads it.
 func (x *examination) alone(a *area) outcome {
 	if a.kind != memfd.Secret {
-		return outcome{status: guarantee.NotApplicable, message: "it is not secret memory"}
+		return lacks("it is not secret memory")
 	}
 	if other := x.alias(a, func(*vma.VMA) bool { return true }); other != nil {
-		return outcome{status: guarantee.Broken, raw: append(a.lines(), view.Line(other)), message: "another mapping shows the same memory"}
+		return a.contradictedBy(other, "another mapping shows the same memory")
 	}
 	pages, err := x.space.Pages(a.start, a.end)
 	if err != nil {
-		return outcome{status: guarantee.Unknown, message: "whether others map it can't be read: " + guarantee.Text(err.Error())}
+		return unread("whether others map it", err)
 	}
 	for i, page := range pages {
 		if page.Present() && !page.Exclusive() {
-			return outcome{status: guarantee.Broken, raw: []string{fmt.Sprintf("pagemap of %x: %016x", a.start+uint64(i)*vma.PageSize, uint64(page))},
-				message: "its pages are mapped elsewhere, too"}
+			return outcome{status: guarantee.Broken, raw: []string{a.pageLine(i, page)}, message: "its pages are mapped elsewhere, too"}
 		}
 	}
 	o := outcome{status: guarantee.Holds, message: "nothing else maps its pages"}
 	if v := x.own.At(sys.Addr(x.ordinary.Twice[0])); v != nil && len(x.own.Others(v)) == 1 {
-		o.control = guarantee.Control{Status: guarantee.ControlPassed, Detail: "a file that this process maps twice is seen so"}
+		o.control = view.Passed("a file that this process maps twice is seen so")
 	}
 	return o
 }
@@ -309,21 +327,21 @@ func (x *examination) alone(a *area) outcome {
 // secret: the device tells it. Where this process may, the kernel is asked for the content.
 func (x *examination) secret(a *area) outcome {
 	if a.kind != memfd.Secret {
-		return outcome{status: guarantee.NotApplicable, message: "it is not secret memory"}
+		return lacks("it is not secret memory")
 	}
 	o := outcome{status: guarantee.Holds, raw: a.lines(), message: "it is secret memory"}
 	v := x.own.At(sys.Addr(x.ordinary.Twice[0]))
 	if v == nil || x.kind(v) != memfd.Memfd {
-		o.control = guarantee.Control{Status: guarantee.ControlFailed, Detail: "an ordinary memfd of this process is not seen as one"}
+		o.control = view.Failed("an ordinary memfd of this process is not seen as one")
 		return o
 	}
-	o.control = guarantee.Control{Status: guarantee.ControlPassed, Detail: "an ordinary memfd of this process is told from it by its device: " + view.Line(v)}
+	o.control = view.Passed("an ordinary memfd of this process is told from it by its device: %s", view.Line(v))
 	ordinary := x.readable()
 	if ordinary == 0 || closed(a.vmas[0]) {
 		return o
 	}
 	if err := x.take(ordinary); err != nil {
-		o.raw = append(o.raw, "process_vm_readv of ordinary memory of the process: "+sys.ErrnoName(err)+": it was not tried on this")
+		o.raw = append(o.raw, "process_vm_readv of ordinary memory of it: "+sys.ErrnoName(err)+": not tried on this")
 		return o
 	}
 	err := x.take(a.start)
