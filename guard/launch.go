@@ -91,8 +91,8 @@ func Run(c Config) (syscall.WaitStatus, error) {
 }
 
 // twin takes the same program to its first instruction under the same rules, but that a violation fails
-// and does not kill, so that it can be made to try them, and returns what it saw. The status is that of a signal that came
-// meanwhile.
+// and does not kill, so that it can be made to try them, and returns what it saw. The status is that of a
+// signal that came meanwhile.
 func twin(c Config, path string) ([]observation, syscall.WaitStatus, error) {
 	s := *c.Settings
 	s.Violation = Errno
@@ -190,7 +190,7 @@ func (l *launcher) start(path string) error {
 		}
 	}
 	if err := l.outer.Start(); err != nil {
-		return fmt.Errorf("start in new namespaces: %w", err)
+		return startError(err)
 	}
 	if l.group != nil {
 		if err := l.group.add(l.outer.Process.Pid); err != nil {
@@ -198,6 +198,18 @@ func (l *launcher) start(path string) error {
 		}
 	}
 	return l.wire.send(message{Go: true})
+}
+
+// startError says what to do about a stage that can't be started.
+func startError(err error) error {
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return fmt.Errorf("this program can't start itself anew: mount proc at /proc: %w", err)
+	case errors.Is(err, os.ErrPermission):
+		return fmt.Errorf("no new namespaces are to be had here, as inside another launch, in many containers, or where an ordinary user "+
+			"may not make a user namespace (user_namespaces(7)): start it outside: %w", err)
+	}
+	return fmt.Errorf("start in new namespaces: %w", err)
 }
 
 // asOrdinaryUser puts a user namespace around the others. Ids are in it what they are outside; the

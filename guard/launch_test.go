@@ -90,8 +90,9 @@ func TestNested(t *testing.T) {
 	}
 	cmd := launcher("wx", leftOut(), victim(t), "/bin/true")
 	cmd.Env = append(cmd.Env, nestedEnv+"=wx")
-	if got := status(t, cmd); got != 125 {
-		t.Errorf("inside itself: %d, want 125", got)
+	out, _ := cmd.CombinedOutput()
+	if got := cmd.ProcessState.ExitCode(); got != 125 || !bytes.Contains(out, []byte("inside another launch")) {
+		t.Errorf("inside itself: %d, want 125: %s", got, out)
 	}
 }
 
