@@ -41,7 +41,11 @@ func below(pid, depth int) int {
 // TestStageKilled: whichever process between the launcher and the program is killed, the program ends, and
 // the launcher says so.
 func TestStageKilled(t *testing.T) {
-	for _, profile := range []string{"wx", "secrets"} {
+	profiles := []string{"wx", "secrets"}
+	if testing.Short() {
+		profiles = profiles[:1]
+	}
+	for _, profile := range profiles {
 		for depth, name := range []string{"launcher", "outer", "inner", "program"} {
 			if profile == "secrets" && name == "outer" {
 				continue // there it only waits
@@ -147,7 +151,7 @@ func TestEarlySignal(t *testing.T) {
 func TestManyLaunches(t *testing.T) {
 	count := 100
 	if testing.Short() {
-		count = 10
+		count = 3
 	}
 	mounts := func() string {
 		text, err := os.ReadFile("/proc/self/mountinfo")
