@@ -196,6 +196,14 @@ var attacks = []attack{
 	}, "EACCES", false},
 	{"child-write", "a write to the memory of a child, by /proc/PID/mem", func() error { return childMemory(os.O_RDWR) }, "EROFS", false},
 	{"child-read", "the memory of a child read, by /proc/PID/mem", func() error { return childMemory(os.O_RDONLY) }, "open", false},
+	{"own-listener", "a filter of its own, to answer for what is watched", func() error {
+		runtime.LockOSThread()
+		if err := sys.NoNewPrivileges(); err != nil {
+			return err
+		}
+		_, err := sys.LoadFilter([]sys.Instruction{{Code: 6, K: sys.SeccompAllow}}, true)
+		return err
+	}, "EBUSY", false},
 	{"x86-32", "a call by 32-bit code", func() error { return program32() }, "bad system call", false},
 }
 

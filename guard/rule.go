@@ -51,7 +51,7 @@ var rules = []RuleInfo{
 	{OOMScore, "the OOM killer prefers others", "/proc/PID/oom_score_adj", "SV-OOM-01", "to lower it takes CAP_SYS_RESOURCE"},
 	{NUMA, "its memory comes from some NUMA nodes alone", "set_mempolicy(MPOL_BIND)", "SV-RES-01", "the program may choose others for itself"},
 	{NoHugePages, "no transparent huge pages, whose making and splitting takes time", "prctl(PR_SET_THP_DISABLE)", "SV-RES-02", "the program may turn it off"},
-	{NoMerge, "its pages are not merged with others'", "prctl(PR_SET_MEMORY_MERGE, 0)", "SV-RES-02", "a program may still ask for it by madvise"},
+	{NoMerge, "its pages are not merged with others'", "prctl(PR_SET_MEMORY_MERGE, 0); seccomp keeps it so", "SV-RES-02", ""},
 	{NoDump, "no core dump, and only root reads its memory",
 		"RLIMIT_CORE 0; PR_SET_DUMPABLE 0 set in the program before its first instruction; seccomp keeps it so", "SV-KCT-01",
 		"a program that it executes is dumpable again, though without core dumps"},
