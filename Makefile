@@ -75,6 +75,20 @@ region-nightly: ## regions under memory pressure that a neighbour makes, in a cg
 lab-matrix: lab-build ## make docs/lab-matrix.md anew: what each kernel can do
 	$(LAB) matrix > bin/matrix.md && mv bin/matrix.md docs/lab-matrix.md
 
+.PHONY: ledger
+LEDGER := $(CURDIR)/bin/ledger
+ledger: build lab-build ## make docs/ledger.md anew: what probes say on this kernel and on the lab's
+	mkdir -p $(LEDGER)
+	CGO_ENABLED=0 $(GO) test -c -o $(LEDGER)/probe.test ./probe
+	$(BIN) probe run --output json > $(LEDGER)/here.json || case $$? in 1|3) ;; *) exit 1 ;; esac
+	for kernel in $(KERNELS); do \
+		(cd probe && SAFEVMA_PROBE_REPORT=1 $(CURDIR)/$(LAB) exec --kernel $$kernel --append secretmem.enable=1 --nvdimm ext4 --disk ext4 --timeout 20m \
+			$(LEDGER)/probe.test -test.run TestReport) | sed '/^}$$/q' > $(LEDGER)/$$kernel.json || exit 1; \
+	done
+	cp docs/ledger.head $(LEDGER)/ledger.md
+	$(BIN) probe diff --output markdown $(LEDGER)/here.json $(foreach kernel,$(KERNELS),$(LEDGER)/$(kernel).json) >> $(LEDGER)/ledger.md || test $$? = 1
+	mv $(LEDGER)/ledger.md docs/ledger.md
+
 generate: build ## make the generated files anew
 	$(BIN) guarantees --output markdown > docs/guarantees.md
 	rm -rf docs/man && mkdir -p docs/man && $(BIN) man docs/man

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/safevma/safevma/guard"
+	"github.com/safevma/safevma/internal/sys"
 )
 
 // run runs an attack, under profiles or under none, and returns what it wrote.
@@ -23,12 +24,43 @@ func run(t *testing.T, a *attack, profiles string, without ...guard.Rule) string
 		cmd = launcher(profiles, without, exe)
 	}
 	cmd.Env = append(cmd.Environ(), attackEnv+"="+a.name)
+	proc, err := os.Open("/proc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer proc.Close()
+	cmd.ExtraFiles = append(make([]*os.File, inheritedFD-3), proc)
+	switch a.name {
+	case "working-directory":
+		cmd.Dir = t.TempDir()
+	case "memfd-given":
+		cmd.Stdin = given(t)
+	}
 	var out, problems bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &problems
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("%s under %q: %v\n%s", a.name, profiles, err, problems.String())
 	}
 	return strings.TrimSpace(out.String())
+}
+
+// given is a program in a memfd, open for reading.
+func given(t *testing.T) *os.File {
+	t.Helper()
+	w, err := sys.MemfdCreate("given", sys.MfdExec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	if err := copyTrue(w); err != nil {
+		t.Fatal(err)
+	}
+	r, err := os.Open(fmt.Sprintf("/proc/self/fd/%d", w.Fd())) // nobody executes what is open for writing
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close() })
+	return r
 }
 
 // victim is a copy of this test binary where programs may be: under the rules nothing in folders for

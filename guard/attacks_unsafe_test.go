@@ -171,6 +171,27 @@ var attacks = []attack{
 		_, err := call("io_uring_setup", 1, uintptr(unsafe.Pointer(&params[0])))
 		return err
 	}, "EPERM", false},
+	{"inherited-folder", "a folder that was open when it was started, and what is below it", func() error {
+		fd, err := syscall.Openat(inheritedFD, "self/comm", syscall.O_RDWR, 0)
+		if err != nil {
+			return err
+		}
+		return syscall.Close(fd)
+	}, "EBADF", false},
+	{"working-directory", "a program written to the working directory, in /tmp, and executed by a name relative to it", func() error {
+		if err := here("x"); err != nil {
+			return err
+		}
+		defer os.Remove("x")
+		return exec.Command("./x").Run()
+	}, "EACCES", false},
+	{"memfd-given", "a program in a memfd that somebody else made and sent", func() error {
+		cmd := exec.Command("/proc/self/fd/3")
+		cmd.ExtraFiles = []*os.File{os.Stdin}
+		return cmd.Run()
+	}, "EACCES", false},
+	{"child-write", "a write to the memory of a child, by /proc/PID/mem", func() error { return childMemory(os.O_RDWR) }, "EROFS", false},
+	{"child-read", "the memory of a child read, by /proc/PID/mem", func() error { return childMemory(os.O_RDONLY) }, "open", false},
 	{"x86-32", "a call by 32-bit code", func() error { return program32() }, "bad system call", false},
 }
 
@@ -242,4 +263,34 @@ func program32() error {
 		return syscall.ENOEXEC
 	}
 	return err
+}
+
+// inheritedFD is the proc file system of who starts an attack, by a number that no program takes by itself.
+const inheritedFD = 40
+
+// here writes a program to the working directory.
+func here(name string) error {
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_WRONLY, 0o700)
+	if err != nil {
+		return err
+	}
+	return errors.Join(copyTrue(f), f.Close())
+}
+
+// childMemory opens the memory of a child, which is stopped at a read.
+func childMemory(how int) error {
+	cmd := exec.Command("/bin/cat")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(fmt.Sprintf("/proc/%d/mem", cmd.Process.Pid), how, 0)
+	if err == nil {
+		f.Close()
+	}
+	in.Close()
+	return errors.Join(err, cmd.Wait())
 }

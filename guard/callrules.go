@@ -30,6 +30,8 @@ func filterFor(s *Settings, watch bool) *filter {
 	}
 	if watch {
 		f.add(sys.SeccompNotify, "mmap", condition{2, has, sys.ProtExec}, condition{3, lacks, sys.MapAnonymous})
+		f.add(sys.SeccompNotify, "execve")
+		f.add(sys.SeccompNotify, "execveat")
 	}
 	if s.on(NoNamespaces) {
 		f.namespaces()

@@ -3,6 +3,9 @@ package guard
 import (
 	"fmt"
 	"os"
+	"strconv"
+	"strings"
+	"syscall"
 
 	"github.com/safevma/safevma/kernel/cgroup"
 )
@@ -13,8 +16,15 @@ type group struct {
 	min int64
 }
 
+const groupPrefix = "safevma-run-"
+
+// newGroup makes the cgroup of a program, and removes those of launchers that were killed.
 func newGroup(s *Settings) (*group, error) {
-	g, err := cgroup.NewProtected(fmt.Sprintf("safevma-run-%d", os.Getpid()), s.MemoryMin)
+	cgroup.Sweep(func(name string) bool {
+		pid, err := strconv.Atoi(strings.TrimPrefix(name, groupPrefix))
+		return err == nil && strings.HasPrefix(name, groupPrefix) && syscall.Kill(pid, 0) == syscall.ESRCH
+	})
+	g, err := cgroup.NewProtected(groupPrefix+strconv.Itoa(os.Getpid()), s.MemoryMin)
 	if err != nil {
 		return nil, err
 	}

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -32,11 +31,17 @@ type Config struct {
 	skip []Rule // for tests
 }
 
+// LaunchSchema is the version of [Launch] in JSON (docs/schema/launch-v1.json).
+const LaunchSchema = "safevma.launch/v1"
+
 // Launch is what was applied, and what was found of it.
 type Launch struct {
-	Steps    []Step
-	Verdicts []guarantee.Verdict
-	PID      int // of the program, 0 where it did not come to its first instruction
+	Schema   string              `json:"schema"`
+	Command  []string            `json:"command"`
+	PID      int                 `json:"pid"` // of the program, for the launcher
+	Settings *Settings           `json:"settings"`
+	Steps    []Step              `json:"steps"`
+	Verdicts []guarantee.Verdict `json:"verdicts"`
 }
 
 // Errors that a caller acts on.
@@ -98,16 +103,20 @@ type launcher struct {
 	launch  Launch
 	asked   []observation
 	seen    map[Rule]finding
+	subject guarantee.Subject
+	code    []string // VMAs that are writable and executable from the start
 	twin    []observation
 	wire    *wire
 	outer   *exec.Cmd
 	group   *group
 	term    terminal
+	begun   bool // the program runs
 	ignored []int
 }
 
 func (l *launcher) run(path string) (status syscall.WaitStatus, err error) {
 	s := l.config.Settings
+	l.launch = Launch{Schema: LaunchSchema, Command: l.config.Command, Settings: s, Steps: []Step{}, Verdicts: []guarantee.Verdict{}}
 	if s.on(MemoryGroup) && !slices.Contains(l.config.skip, MemoryGroup) {
 		if l.group, err = newGroup(s); err != nil {
 			l.launch.Steps = append(l.launch.Steps, Step{MemoryGroup, "", err.Error()})
@@ -214,7 +223,7 @@ func (l *launcher) end() {
 	l.wire.socket.Close()
 	_ = l.outer.Process.Kill()
 	_ = l.outer.Wait()
-	l.term.back()
+	l.term.back(l.launch.PID)
 }
 
 // follow hears the inner stage, and passes signals on, until the program has ended.
@@ -265,7 +274,11 @@ func (l *launcher) follow(signals <-chan os.Signal) (syscall.WaitStatus, error) 
 				return syscall.WaitStatus(*m.Ended), nil
 			}
 		case s := <-signals:
-			l.pass(s.(syscall.Signal))
+			if sig := s.(syscall.Signal); l.begun {
+				l.pass(sig)
+			} else if l.early(sig) {
+				return syscall.WaitStatus(sig), nil
+			}
 		}
 	}
 }
@@ -292,6 +305,9 @@ func (l *launcher) look() (err error) {
 	if l.launch.PID, err = descendant(l.outer.Process.Pid, 2); err != nil {
 		return err
 	}
+	if err := l.identify(); err != nil {
+		return err
+	}
 	l.seen = map[Rule]finding{}
 	for r := range l.config.Settings.Rules {
 		if f, ok := l.outside(r); ok {
@@ -316,7 +332,21 @@ func (l *launcher) ready() error {
 		}
 	}
 	l.term.give(l.launch.PID)
+	l.begun = true
 	return l.wire.send(message{Go: true})
+}
+
+// early is about a signal that comes before the program has begun, and reports whether that ends it: at
+// its first instruction a program handles no signal, and one that it ignores is not caught here.
+func (l *launcher) early(s syscall.Signal) (ends bool) {
+	switch s {
+	case syscall.SIGCONT, syscall.SIGWINCH:
+		return false
+	case syscall.SIGTSTP:
+		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+		return false
+	}
+	return true
 }
 
 // pass sends a signal to the program.
@@ -330,49 +360,13 @@ func (l *launcher) pass(s syscall.Signal) {
 	_ = l.wire.send(message{Signal: s}) // else it has ended
 }
 
-// stopped stops this process as the program was, so that a shell takes the terminal back.
-func (l *launcher) stopped(syscall.Signal) {
-	l.term.back()
+// stopped stops this process as the program was, so that a shell takes the terminal back. A program that
+// stopped because it did not have the terminal, which a shell has given to this process since, gets it.
+func (l *launcher) stopped(s syscall.Signal) {
+	if (s == syscall.SIGTTIN || s == syscall.SIGTTOU) && l.term.give(l.launch.PID) {
+		_ = l.wire.send(message{Signal: syscall.SIGCONT})
+		return
+	}
+	l.term.back(l.launch.PID)
 	_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
-}
-
-// descendant finds the only child of the only child, and so on, of a process.
-func descendant(pid, depth int) (int, error) {
-	for range depth {
-		child, err := onlyChild(pid)
-		if err != nil {
-			return 0, err
-		}
-		pid = child
-	}
-	return pid, nil
-}
-
-func onlyChild(pid int) (int, error) {
-	dir, err := os.Open("/proc")
-	if err != nil {
-		return 0, err
-	}
-	defer dir.Close()
-	want := fmt.Sprintf("PPid:\t%d\n", pid)
-	for {
-		names, err := dir.Readdirnames(512)
-		for _, name := range names {
-			if name[0] < '1' || name[0] > '9' {
-				continue
-			}
-			text, err := os.ReadFile("/proc/" + name + "/status")
-			if err == nil && strings.Contains(string(text), want) {
-				var child int
-				_, err := fmt.Sscan(name, &child)
-				return child, err
-			}
-		}
-		if err == io.EOF {
-			return 0, fmt.Errorf("process %d has no child in /proc", pid)
-		}
-		if err != nil {
-			return 0, err
-		}
-	}
 }

@@ -113,9 +113,9 @@ func TestKill(t *testing.T) {
 }
 
 // started is a program under rules that writes its pid, and waits.
-func started(t *testing.T, script string) (cmd *exec.Cmd, out io.Reader) {
+func started(t *testing.T, profile, script string) (cmd *exec.Cmd, out io.Reader) {
 	t.Helper()
-	cmd = launcher("wx", leftOut(), "/bin/sh", "-c", script)
+	cmd = launcher(profile, leftOut(), "/bin/sh", "-c", script)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -138,7 +138,7 @@ func expect(t *testing.T, out io.Reader, want string) {
 // TestSignals: what the launcher gets goes to the program.
 func TestSignals(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGWINCH} {
-		cmd, out := started(t, fmt.Sprintf("trap 'echo got; exit 3' %d; echo ready; while :; do sleep 0.05; done", sig))
+		cmd, out := started(t, "wx", fmt.Sprintf("trap 'echo got; exit 3' %d; echo ready; while :; do sleep 0.05; done", sig))
 		expect(t, out, "ready\n")
 		if err := cmd.Process.Signal(sig); err != nil {
 			t.Fatal(err)
@@ -152,7 +152,7 @@ func TestSignals(t *testing.T) {
 
 // TestStop: a program that is stopped stops the launcher, and one that goes on goes on.
 func TestStop(t *testing.T) {
-	cmd, out := started(t, "echo ready; kill -STOP $$; echo on")
+	cmd, out := started(t, "wx", "echo ready; kill -STOP $$; echo on")
 	expect(t, out, "ready\n")
 	var ws syscall.WaitStatus
 	if _, err := syscall.Wait4(cmd.Process.Pid, &ws, syscall.WUNTRACED, nil); err != nil || !ws.Stopped() {
@@ -167,21 +167,46 @@ func TestStop(t *testing.T) {
 	}
 }
 
-// TestLauncherKilled: nothing of the program is left when the launcher is killed.
-func TestLauncherKilled(t *testing.T) {
-	mark := fmt.Sprintf("%d.%09d", 1000+os.Getpid(), time.Now().UnixNano()%1e9) // a time that nobody else sleeps
-	cmd, out := started(t, "sleep "+mark+" & echo ready; wait")
-	expect(t, out, "ready\n")
-	if len(processes(t, mark)) == 0 {
-		t.Fatal("the program does not sleep")
+// TestNothingLeft: what the program has started ends with it, and with the launcher.
+func TestNothingLeft(t *testing.T) {
+	for _, profile := range []string{"wx", "secrets", "deterministic"} {
+		for _, end := range []string{"read x; exit 3", "wait"} {
+			mark := fmt.Sprintf("%d.%09d", 1000+os.Getpid(), time.Now().UnixNano()%1e9) // a time that nobody else sleeps
+			cmd := launcher(profile, leftOut(), "/bin/sh", "-c", "(setsid sleep "+mark+" & ) >&- 2>&-; sleep "+mark+" >&- 2>&- & echo ready; "+end)
+			in, err := cmd.StdinPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			out, err := cmd.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			cmd.Stderr = os.Stderr
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			expect(t, out, "ready\n")
+			waitFor(t, func() bool { return len(processes(t, mark)) >= 2 }, "the program does not sleep")
+			if end == "wait" {
+				if err := cmd.Process.Kill(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			in.Close()
+			_ = cmd.Wait()
+			if got := cmd.ProcessState.ExitCode(); end != "wait" && got != 3 {
+				t.Errorf("%s: status %d", profile, got)
+			}
+			waitFor(t, func() bool { return len(processes(t, mark)) == 0 }, profile+": left behind")
+		}
 	}
-	if err := cmd.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	_ = cmd.Wait()
-	for deadline := time.Now().Add(10 * time.Second); len(processes(t, mark)) > 0; time.Sleep(10 * time.Millisecond) {
+}
+
+func waitFor(t *testing.T, done func() bool, otherwise string) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !done(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("left behind: %v", processes(t, mark))
+			t.Fatal(otherwise)
 		}
 	}
 }

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/safevma/safevma/guarantee"
+	"github.com/safevma/safevma/internal/sys"
 	"github.com/safevma/safevma/kernel/process"
 	"github.com/safevma/safevma/kernel/vma"
 )
@@ -18,7 +20,7 @@ import (
 func (l *launcher) outside(r Rule) (finding, bool) {
 	switch r {
 	case ProcReadOnly:
-		return l.mount("/proc", "ro"), true
+		return l.procs(), true
 	case NoExecFolders:
 		return l.folders(), true
 	case MemoryGroup:
@@ -31,13 +33,32 @@ func (l *launcher) outside(r Rule) (finding, bool) {
 	case OOMScore:
 		return l.line("oom_score_adj", "", func(line string) bool { return line == strconv.Itoa(l.config.Settings.OOMScore) }), true
 	case NUMA:
-		return l.line("numa_maps", "", func(line string) bool { return strings.Contains(line, " bind:") }), true
+		bound := " bind:" + ranges(l.config.Settings.Nodes)
+		return l.line("numa_maps", "", func(line string) bool { return strings.Contains(line+" ", bound+" ") }), true
 	case NoPrivileges:
 		return l.privileges(), true
 	case Lock:
 		return l.locked(), true
 	}
 	return finding{}, false
+}
+
+// ranges writes numbers as the kernel writes sets: 0-2,5 (bitmap_parselist).
+func ranges(numbers []int) string {
+	sorted := slices.Compact(slices.Sorted(slices.Values(numbers)))
+	var all []string
+	for i := 0; i < len(sorted); {
+		end := i
+		for end+1 < len(sorted) && sorted[end+1] == sorted[end]+1 {
+			end++
+		}
+		part := strconv.Itoa(sorted[i])
+		if end > i {
+			part += "-" + strconv.Itoa(sorted[end])
+		}
+		all, i = append(all, part), end+1
+	}
+	return strings.Join(all, ",")
 }
 
 // own is this process, for controls.
@@ -198,7 +219,45 @@ func (l *launcher) folders() finding {
 	if all.status == "" {
 		return unknown("none of the folders is there")
 	}
+	if where := l.under(); where != "" {
+		all.status = guarantee.Broken
+		all.raw = append(all.raw, "the working directory "+where+" is below the mount")
+	}
 	return all
+}
+
+// procs holds when the program sees no proc file system that it can write to.
+func (l *launcher) procs() finding {
+	f := l.mount("/proc", "ro")
+	places, err := procPlaces(l.pid())
+	if err != nil {
+		return unknown(err.Error())
+	}
+	for place, line := range places {
+		if !strings.HasPrefix(place, "/proc/") && !mountHas(line, "ro") && f.status == guarantee.Holds {
+			f.status, f.raw = guarantee.Broken, append(f.raw, line)
+		}
+	}
+	return f
+}
+
+// under returns the working directory of the program where that is in one of the folders, and not on
+// their mounts.
+func (l *launcher) under() string {
+	link := "/proc/" + l.pid() + "/cwd"
+	where, err := os.Readlink(link)
+	if err != nil {
+		return err.Error()
+	}
+	for _, folder := range l.config.Settings.Folders {
+		if where != folder && !strings.HasPrefix(where, folder+"/") {
+			continue
+		}
+		if noexec, err := sys.NoExecMount(link); err != nil || !noexec {
+			return where
+		}
+	}
+	return ""
 }
 
 func (l *launcher) inGroup() finding {

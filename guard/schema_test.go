@@ -3,10 +3,11 @@ package guard
 import (
 	"encoding/json"
 	"os"
+	"strings"
 	"testing"
 )
 
-// TestSchema: the schema of profiles has all rules, and no others.
+// TestSchema: the schemas have all rules, and that of profiles no others.
 func TestSchema(t *testing.T) {
 	text, err := os.ReadFile("../docs/schema/profile-v1.json")
 	if err != nil {
@@ -22,7 +23,14 @@ func TestSchema(t *testing.T) {
 	if err := json.Unmarshal(text, &s); err != nil {
 		t.Fatal(err)
 	}
+	launch, err := os.ReadFile("../docs/schema/launch-v1.json")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, i := range rules {
+		if !strings.Contains(string(launch), `"`+string(i.Rule)+`"`) {
+			t.Errorf("the schema of launches has no rule %s", i.Rule)
+		}
 		if s.Properties.Rules.Properties[i.Rule] == nil {
 			t.Errorf("the schema has no rule %s", i.Rule)
 		}

@@ -55,8 +55,10 @@ func Serve() int {
 	if err := json.NewDecoder(file).Decode(&o); err != nil {
 		return fail(w, stage, err)
 	}
-	for fd := orderFD; fd <= passFD; fd++ {
-		syscall.CloseOnExec(fd)
+	// Descriptors that the launcher was started with end here too: files, and folders on mounts under no
+	// rule, that the program is not to have.
+	if err := sys.CloseOnExecFrom(orderFD); err != nil {
+		return fail(w, stage, err)
 	}
 	switch stage {
 	case "outer":
@@ -112,6 +114,8 @@ func outer(w *wire, file *os.File, o *order) int {
 	cmd := next("inner", file, w.socket)
 	if o.Settings.contained() || o.Alone {
 		cmd.SysProcAttr.Cloneflags = sys.NewPID
+	} else {
+		cmd.SysProcAttr.Pdeathsig = 0 // when the launcher ends it still ends what the program has left
 	}
 	if err := cmd.Start(); err != nil {
 		return fail(w, "outer", err)

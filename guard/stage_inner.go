@@ -16,6 +16,12 @@ func inner(w *wire, file *os.File, o *order) int {
 	if err := mounts(w, o); err != nil {
 		return fail(w, "inner", err)
 	}
+	k := keeper{wire: w, order: o, init: os.Getpid() == 1}
+	if !k.init { // what the program leaves behind comes to this process all the same
+		if err := prctl("PR_SET_CHILD_SUBREAPER", sys.PrSetChildSubreaper, 1); err != nil {
+			return fail(w, "inner", err)
+		}
+	}
 	ours, theirs, err := sys.SocketPair("pass")
 	if err != nil {
 		return fail(w, "inner", err)
@@ -32,7 +38,7 @@ func inner(w *wire, file *os.File, o *order) int {
 			(&watcher{listener}).serve()
 		}
 	}()
-	k := keeper{wire: w, order: o, pid: cmd.Process.Pid}
+	k.pid = cmd.Process.Pid
 	if err := k.bringUp(); err != nil {
 		_ = syscall.Kill(k.pid, syscall.SIGKILL)
 		return fail(w, "inner", err)
@@ -41,43 +47,12 @@ func inner(w *wire, file *os.File, o *order) int {
 	return k.reap()
 }
 
-// mounts makes the mount namespace what the program is to see.
-func mounts(w *wire, o *order) error {
-	s := &o.Settings
-	if !s.contained() && !o.Alone {
-		return nil
-	}
-	if err := sys.MountPrivate(); err != nil {
-		return err
-	}
-	if o.applies(NoExecFolders) {
-		w.step(NoExecFolders, fmt.Sprint(s.Folders), noExec(s.Folders))
-	}
-	err := sys.MountProc("/proc", o.applies(ProcReadOnly))
-	if s.on(ProcReadOnly) {
-		w.step(ProcReadOnly, "", err)
-		return nil
-	}
-	return err // without one of its own, /proc shows other processes under the program's numbers
-}
-
-func noExec(folders []string) (err error) {
-	for _, f := range folders {
-		if _, missing := os.Stat(f); errors.Is(missing, os.ErrNotExist) {
-			continue
-		}
-		if e := sys.MountNoExec(f); e != nil {
-			err = errors.Join(err, fmt.Errorf("%s: %w", f, e))
-		}
-	}
-	return err
-}
-
 // keeper looks after the program.
 type keeper struct {
 	wire  *wire
 	order *order
 	pid   int
+	init  bool // of a namespace, which ends with it
 }
 
 // bringUp takes the target to the first instruction of the program, where it asks what holds, and
@@ -189,9 +164,22 @@ func (k *keeper) listen() {
 			_ = syscall.Kill(k.pid, syscall.SIGKILL)
 			return
 		}
-		if m.Signal != 0 {
-			_ = syscall.Kill(k.pid, m.Signal) // ESRCH: it has just ended
+		k.signal(m.Signal)
+	}
+}
+
+// signal sends the program a signal; what is of job control, to its whole process group, as a shell and
+// a terminal do.
+func (k *keeper) signal(s syscall.Signal) {
+	switch s {
+	case 0:
+	case syscall.SIGCONT, syscall.SIGSTOP:
+		if syscall.Kill(-k.pid, s) == nil {
+			return
 		}
+		fallthrough // it has gone to another group
+	default:
+		_ = syscall.Kill(k.pid, s) // ESRCH: it has just ended
 	}
 }
 
@@ -207,9 +195,30 @@ func (k *keeper) reap() int {
 		case status.Stopped():
 			_ = k.wire.send(message{Stopped: status.StopSignal()})
 		default:
+			if !k.init {
+				endChildren()
+			}
 			n := uint32(status)
 			_ = k.wire.send(message{Ended: &n})
 			return 0
+		}
+	}
+}
+
+// endChildren kills what is left to this process, and what that leaves in turn.
+func endChildren() {
+	for {
+		left, err := children(os.Getpid())
+		if err != nil || len(left) == 0 {
+			return
+		}
+		for _, pid := range left {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+		for _, pid := range left {
+			if _, err := sys.Wait4(pid, nil, 0); err != nil {
+				return
+			}
 		}
 	}
 }

@@ -27,7 +27,7 @@ func target(w *wire, o *order) error {
 	apply(NoMerge, "", func() error { return prctl("PR_SET_MEMORY_MERGE", sys.PrSetMemoryMerge, 0) })
 	apply(NoDump, "RLIMIT_CORE 0", func() error { return os.NewSyscallError("setrlimit(CORE)", sys.SetLimit(sys.LimitCore, 0)) })
 	apply(MDWE, "", func() error { return prctl("PR_SET_MDWE", sys.PrSetMDWE, sys.MDWERefuseExecGain) })
-	apply(NoPrivileges, fmt.Sprintf("but %v", o.Keep), func() error { return sys.KeepCapabilities(o.Keep...) })
+	apply(NoPrivileges, kept(o.Keep), func() error { return sys.KeepCapabilities(o.Keep...) })
 	if o.applies(NoPrivileges) || s.filtered() && os.Geteuid() != 0 {
 		if err := sys.NoNewPrivileges(); err != nil {
 			return err
@@ -72,4 +72,11 @@ func nodeMask(nodes []int) (mask uint64) {
 		mask |= 1 << n
 	}
 	return mask
+}
+
+func kept(capabilities []int) string {
+	if len(capabilities) == 0 {
+		return "none is kept"
+	}
+	return fmt.Sprintf("but those of the numbers %v (linux/capability.h)", capabilities)
 }

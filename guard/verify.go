@@ -2,27 +2,30 @@ package guard
 
 import (
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/safevma/safevma/guarantee"
+	"github.com/safevma/safevma/kernel/process"
+	"github.com/safevma/safevma/kernel/vma"
 )
 
 // verify makes a verdict of each rule that is on: from what the program was made to try, and from what
 // the kernel says of it outside.
 func (l *launcher) verify() {
 	from := time.Now()
-	subject := l.subject()
 	for _, info := range rules {
 		if !l.config.Settings.on(info.Rule) {
 			continue
 		}
 		f := l.find(info.Rule)
+		if info.Rule == MDWE || info.Rule == CodeCalls {
+			f = l.codeAtStart(f)
+		}
 		l.launch.Verdicts = append(l.launch.Verdicts, guarantee.Verdict{
 			Requirement: info.Requirement, Rule: string(info.Rule), Status: f.status, Severity: guarantee.High,
-			Subject: subject, Method: f.method,
+			Subject: l.subject, Method: f.method,
 			Observation: guarantee.Observation{Source: f.source, Raw: f.raw, Total: len(f.raw)},
 			Control:     f.control, Window: guarantee.Since(from),
 			Message: f.message(info),
@@ -30,9 +33,36 @@ func (l *launcher) verify() {
 	}
 }
 
-func (l *launcher) subject() guarantee.Subject {
-	uid := uint32(os.Geteuid())
-	return guarantee.Subject{Kind: guarantee.KindProcess, PID: l.launch.PID, Name: guarantee.Text(l.config.Command[0]), UID: &uid, Declared: true}
+// identify learns who the program is.
+func (l *launcher) identify() error {
+	p, err := process.Default().Open(l.launch.PID)
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	info, err := p.Info()
+	if err != nil {
+		return err
+	}
+	l.subject = guarantee.Subject{Kind: guarantee.KindProcess, PID: info.PID, StartTime: info.StartTime, Name: guarantee.Text(info.Comm), UID: &info.EUID,
+		Exe: guarantee.Text(info.Exe), Cgroup: guarantee.Text(info.Cgroup), Declared: true}
+	var reader vma.Reader
+	return reader.Maps(p, func(v *vma.VMA) error {
+		if both := vma.PermWrite | vma.PermExec; v.Perm&both == both {
+			l.code = append(l.code, fmt.Sprintf("%x-%x %s is writable and executable", v.Start, v.End, guarantee.Text(v.Name)))
+		}
+		return nil
+	})
+}
+
+// codeAtStart takes back that a rule about code holds where a program begins with code that it can write:
+// execve(2) gives a stack that is executable to those that are linked so, MDWE or not.
+func (l *launcher) codeAtStart(f finding) finding {
+	if f.status == guarantee.Holds && len(l.code) > 0 {
+		f.status, f.raw = guarantee.Broken, append(f.raw, l.code...)
+		f.why = fmt.Sprintf("the program begins with code that it can write: %s: link it with -z noexecstack", strings.Join(l.code, "; "))
+	}
+	return f
 }
 
 // finding is what was seen of a rule.

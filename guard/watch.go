@@ -10,7 +10,8 @@ import (
 	"github.com/safevma/safevma/internal/sys"
 )
 
-// watcher answers for executable mappings of files, at which a filter can't look: it sees numbers.
+// watcher answers for executable mappings of files, and for what executes one, at which a filter can't look:
+// it sees numbers.
 type watcher struct{ listener *os.File }
 
 // serve answers until nobody is left whose calls are watched.
@@ -24,7 +25,12 @@ func (w *watcher) serve() {
 		default:
 			return
 		}
-		errno := w.judge(n.PID, int32(n.Args[4]))
+		errno := syscall.Errno(0)
+		if uint32(n.Call) == sys.CallNumbers["mmap"] {
+			errno = w.judge(n.PID, int32(n.Args[4]))
+		} else {
+			errno = w.judgeProgram(n.PID)
+		}
 		if errno == 0 && !sys.NoticeValid(w.listener, n.ID) {
 			continue
 		}
@@ -49,6 +55,31 @@ func (w *watcher) judge(tid uint32, fd int32) syscall.Errno {
 	info, err := f.Stat()
 	if err != nil || !info.Mode().IsRegular() || info.Sys().(*syscall.Stat_t).Nlink == 0 {
 		return syscall.EACCES
+	}
+	return 0
+}
+
+// judgeProgram refuses to execute anything to who holds a file without a name that can be executed, which is
+// a program that nobody can look at: a memfd that came from outside (unix(7), SCM_RIGHTS), as the setting of
+// the namespace is about those that are made inside. Which file it is to be is in the memory of the caller,
+// who may change it after it was looked at.
+func (w *watcher) judgeProgram(tid uint32) syscall.Errno {
+	dir := fmt.Sprintf("/proc/%d/fd", tid)
+	fds, err := os.ReadDir(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return 0 // it has gone
+	}
+	if err != nil {
+		return syscall.EACCES
+	}
+	for _, fd := range fds {
+		info, err := os.Stat(dir + "/" + fd.Name())
+		if err != nil || !info.Mode().IsRegular() || info.Mode()&0o111 == 0 {
+			continue
+		}
+		if info.Sys().(*syscall.Stat_t).Nlink == 0 {
+			return syscall.EACCES
+		}
 	}
 	return 0
 }

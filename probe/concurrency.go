@@ -31,6 +31,9 @@ func cowProbes() []Probe {
 			Control:    "the same to a shared writable mapping",
 			Oracle:     "the file as before: confirmed; another content: refuted", Remedy: "Update the kernel.",
 			run: func(t *trial) {
+				if a := t.writeMem(t.protected(1, sys.ProtRead)); a == "EIO" {
+					t.stop(Missing, "a write to read-only memory by /proc/self/mem: EIO (proc_mem.force_override)")
+				}
 				plain := t.file("writable", 1)
 				compare(t, experiment[raced]{try: "racing writes and MADV_DONTNEED", do: t.race, on: on, subject: subject(t),
 					confirms: []Answer{TheBytes}, refutes: []Answer{"other bytes"},

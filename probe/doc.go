@@ -29,11 +29,12 @@
 //   - Processes that use memory up are in an own cgroup with a limit.
 //   - No probe asks the kernel for more memory than it uses, but for more than the
 //     kernel could ever give.
-//   - uprobes are perf events of the own process; BPF programs are attached to nothing
-//     else, or run once by hand.
+//   - uprobes are perf events of the own process; BPF programs are run by them, or once by
+//     hand. One is attached to a security hook for some milliseconds, and lets all threads
+//     but its own through.
 //   - Temporary files, cgroups and processes are removed at the end, also of probes that
 //     are killed. A kill of the run itself (SIGKILL) leaves a cgroup and a folder, named
-//     safevma-probe-PID, that the next run removes.
+//     safevma-probe-PID, that a run an hour later removes.
 //
 // A run describes what was measured. It does not say that a kernel is safe.
 package probe

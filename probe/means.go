@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/safevma/safevma/kernel/cgroup"
 )
@@ -110,7 +111,10 @@ func sweep() {
 	}
 	folders, _ := filepath.Glob(filepath.Join(os.TempDir(), prefix+"*"))
 	for _, folder := range folders {
-		if stale(filepath.Base(folder)) {
+		// The process may be one of another PID namespace, which has the same /tmp: no run takes
+		// so long.
+		info, err := os.Lstat(folder)
+		if stale(filepath.Base(folder)) && err == nil && time.Since(info.ModTime()) > time.Hour {
 			os.RemoveAll(folder)
 		}
 	}

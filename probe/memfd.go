@@ -14,7 +14,7 @@ const (
 )
 
 func memfdProbes() []Probe {
-	return slices.Concat(memfdExecProbes(), memfdMapProbes(), noexecProbes(), sealProbes())
+	return slices.Concat(memfdExecProbes(), memfdMapProbes(), noexecProbes(), sealProbes(), []Probe{hookProbe()})
 }
 
 func memfdExecProbes() []Probe {

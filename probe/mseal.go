@@ -31,6 +31,9 @@ type msealTry struct {
 	good              Outcome
 	remedy            string
 	do                func(t *trial, b []byte) Answer
+	// free, where set, makes another object for the control than that without a seal.
+	free   func(t *trial) []byte
+	freeOn string
 	// also is a further control.
 	also func(t *trial) []control[[]byte]
 }
@@ -44,6 +47,9 @@ func (m msealTry) probe() Probe {
 		run: func(t *trial) {
 			sealed := t.msealed(m.make(t))
 			controls := []control[[]byte]{{m.on + ", not sealed", m.make(t), m.unsealed}}
+			if m.free != nil {
+				controls = []control[[]byte]{{m.freeOn, m.free(t), m.unsealed}}
+			}
 			if m.also != nil {
 				controls = append(controls, m.also(t)...)
 			}
@@ -97,7 +103,8 @@ func msealProbes() []Probe {
 			do:          func(_ *trial, b []byte) Answer { return answer(sys.Madvise(b, sys.MadvDontneed)) }},
 		{id: "ms-guard-ro", claim: "no guard region can be put into sealed memory that can't be written",
 			try: "madvise(MADV_GUARD_INSTALL)", on: ro, make: readOnly, confirms: "EPERM", refutes: OK, unsealed: OK,
-			do: func(_ *trial, b []byte) Answer { return answer(sys.Madvise(b, sys.MadvGuardInstall)) }},
+			do:   func(_ *trial, b []byte) Answer { return answer(sys.Madvise(b, sys.MadvGuardInstall)) },
+			also: func(t *trial) []control[[]byte] { t.guarded(t.anon(1)); return nil }},
 		{id: "ms-munlock", row: "SEAL-LOCK", claim: "sealed memory stays locked (the document does not say)",
 			try: "munlock, VmFlags", on: wr + ", locked", confirms: "lo", refutes: "no lo", unsealed: "no lo",
 			requirement: "SV-RES-02",
@@ -150,7 +157,10 @@ func msealProbes() []Probe {
 			try:   "write to /proc/self/mem", on: ro, make: readOnly,
 			confirms: OK, refutes: "EIO", unsealed: OK, requirement: "SV-INT-01", good: Refuted,
 			remedy: "Use a shared mapping of a write-sealed memfd, or boot with proc_mem.force_override=never.",
-			do:     func(t *trial, b []byte) Answer { return t.writeMem(b) }, also: nothingMapped("EIO")},
+			// Not the same memory without a seal: where that can't be written, either, it is no
+			// seal that refuses it.
+			free: writable, freeOn: wr,
+			do: func(t *trial, b []byte) Answer { return t.writeMem(b) }, also: nothingMapped("EIO")},
 	}
 	var probes []Probe
 	for _, m := range all {

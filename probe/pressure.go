@@ -147,6 +147,8 @@ func psiProbes() []Probe {
 		Remedy:     "Compare total= before and after an event; drop the first event that growth does not explain.",
 		run: func(t *trial) {
 			counted(t)
+			// The trigger is to be one of a process without CAP_SYS_RESOURCE.
+			t.must("giving up capabilities", sys.DropCapabilities())
 			f := file(t)
 			if t.request.Sabotage == "" {
 				_, err := t.stage("thrash", syscall.SysProcAttr{}, nil, f, t.pressureFile(), strconv.Itoa(much))

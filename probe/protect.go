@@ -105,23 +105,11 @@ func pkeyProbes() []Probe {
 		{
 			ID: "pk-none", Row: "PKEY-NONE", Subject: Sealing, Since: "4.9",
 			Source:     "pkey_alloc(2): ENOSPC where the processor has no protection keys",
-			Claim:      "pkey_alloc gives ENOSPC where there are no protection keys",
-			Experiment: "pkey_alloc on a machine without", Control: "pkey_mprotect with the key -1, which every machine has",
-			Oracle: "ENOSPC: confirmed; EINVAL: refuted",
-			run: func(t *trial) {
-				if _, err := sys.PkeyAlloc(0); err == nil {
-					t.stop(Missing, "this machine has protection keys")
-				}
-				compare(t, experiment[int]{try: "a call for a protection key", do: func(key int) Answer {
-					if key == 0 {
-						_, err := sys.PkeyAlloc(0)
-						return answer(err)
-					}
-					return answer(sys.PkeyMprotect(t.anon(1), rw, key))
-				},
-					on: "pkey_alloc", subject: 0, confirms: []Answer{"ENOSPC"}, refutes: []Answer{"EINVAL"},
-					controls: []control[int]{{"pkey_mprotect, key -1", -1, OK}}})
-			},
+			Claim:      "pkey_alloc gives ENOSPC where there are no protection keys, from the first call on",
+			Experiment: "pkey_alloc, the first and the second of a process, on a machine without",
+			Control:    "pkey_mprotect with the key -1, which every machine has",
+			Oracle:     "ENOSPC: confirmed; EINVAL: refuted",
+			run:        pkeyNone,
 		},
 		denies("pk-store", "a thread can't store where its key denies it", "store", []Answer{Fault}, []Answer{OK}, OK,
 			func(_ *trial, b []byte) Answer { return store(b) }),
@@ -223,4 +211,24 @@ func (t *trial) written(b []byte) Answer {
 	}
 	t.must("PAGEMAP_SCAN", err)
 	return a
+}
+
+// pkeyNone makes its calls in forked children: what the first call of a process says is not
+// what the others say.
+func pkeyNone(t *trial) {
+	page := t.anon(1)
+	alloc := sys.RawCall{Number: sys.CallPkeyAlloc}
+	plain := sys.RawCall{Number: sys.CallPkeyMprotect, Args: [6]uintptr{uintptr(sys.Addr(page)), uintptr(pageSize), uintptr(rw), ^uintptr(0)}}
+	do := func(calls []sys.RawCall) Answer { return t.childCalls(slices.Clone(calls)...) }
+	if do([]sys.RawCall{alloc}) == OK {
+		t.stop(Missing, "this machine has protection keys")
+	}
+	for _, one := range []struct {
+		on    string
+		calls []sys.RawCall
+	}{{"the first pkey_alloc of a process", []sys.RawCall{alloc}}, {"the second pkey_alloc of a process", []sys.RawCall{alloc, alloc}}} {
+		compare(t, experiment[[]sys.RawCall]{try: "a call for a protection key", do: do, on: one.on, subject: one.calls,
+			confirms: []Answer{"ENOSPC"}, refutes: []Answer{"EINVAL"},
+			controls: []control[[]sys.RawCall]{{"pkey_mprotect, key -1", []sys.RawCall{plain}, OK}}})
+	}
 }

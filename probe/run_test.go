@@ -391,8 +391,17 @@ func TestSweep(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	fresh := filepath.Join(os.TempDir(), fmt.Sprintf("%s%d-y-1", prefix, cmd.Process.Pid))
+	if err := os.Mkdir(fresh, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{gone, own, other} {
+		if err := os.Chtimes(dir, time.Time{}, time.Now().Add(-2*time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	sweep()
-	for dir, want := range map[string]bool{gone: false, own: true, other: true} {
+	for dir, want := range map[string]bool{gone: false, own: true, other: true, fresh: true} {
 		if _, err := os.Stat(dir); (err == nil) != want {
 			t.Errorf("%s: %v", dir, err)
 		}

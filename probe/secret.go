@@ -298,7 +298,7 @@ func secretCopyProbes() []Probe {
 	probes := make([]Probe, len(all))
 	for i := range all {
 		all[i].row, all[i].source, all[i].fails, all[i].lost = "SM-COPY", sourcePointers, "EFAULT", "EFAULT"
-		all[i].claim = "a pointer to secret memory can't be passed to " + all[i].try
+		all[i].claim = "pointers to secret memory can't be passed to system calls (here: " + all[i].try + ")"
 		probes[i] = all[i].probe()
 	}
 	return probes

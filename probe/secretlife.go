@@ -13,7 +13,7 @@ import (
 
 // secretLifeProbes are about locks, forks, limits and dumps.
 func secretLifeProbes() []Probe {
-	return []Probe{{
+	return []Probe{secretLimitTouch(), {
 		ID: "sm-lock-flag", Row: "SM-LOCK", Source: manSecret + ": \"locked … as with mlock(2)\"", Requirement: "SV-RES-02",
 		Claim:      "secret memory is locked from the moment that it is mapped",
 		Experiment: "VmFlags of a fresh mapping of secret memory", Control: "VmFlags of anonymous memory, locked and not",
@@ -79,13 +79,17 @@ func secretLifeProbes() []Probe {
 		run: func(t *trial) {
 			locked := t.anon(1)
 			t.must("mlock", sys.Mlock(locked))
+			secret := t.secretPages(1)
+			if t.hasFlag(secret, "lo") != "lo" {
+				t.stop(Missing, "secret memory is not marked as locked by this kernel, see sm-lock-flag")
+			}
 			compare(t, experiment[[]byte]{try: "munlock, VmFlags", do: func(b []byte) Answer {
 				if err := sys.Munlock(b); err != nil {
 					return answer(err)
 				}
 				return t.hasFlag(b, "lo")
 			},
-				on: "a page of secret memory", subject: t.secretPages(1), confirms: []Answer{"lo"},
+				on: "a page of secret memory", subject: secret, confirms: []Answer{"lo"},
 				refutes:  []Answer{"no lo"},
 				controls: []control[[]byte]{{"a locked anonymous page", locked, "no lo"}}})
 		},
@@ -237,14 +241,64 @@ func (t *trial) memlock(on string, pages, prot int) {
 	t.must("RLIMIT_MEMLOCK", sys.SetLimit(sys.LimitMemlock, uint64(16*pageSize)))
 	t.must("giving up capabilities", sys.DropCapabilities())
 	compare(t, experiment[request]{try: "mmap", do: func(r request) Answer {
-		b, err := sys.Mmap(r.pages*pageSize, r.prot, shared, int(files[r.pages].Fd()), 0)
+		f, flags := files[r.pages], shared
+		if f == nil {
+			flags = private | sys.MapAnonymous | sys.MapLocked
+		}
+		b, err := sys.Mmap(max(r.pages, -r.pages)*pageSize, r.prot, flags, fdOf(f), 0)
 		if err != nil {
 			return answer(err)
 		}
 		return answer(sys.Munmap(b))
 	},
 		on: on, subject: request{pages, prot}, confirms: []Answer{"EAGAIN"}, refutes: []Answer{OK},
-		controls: []control[request]{{"16 pages", request{16, prot}, OK}}})
+		controls: []control[request]{{"16 pages", request{16, prot}, OK}, {"17 anonymous pages, MAP_LOCKED", request{-17, rw}, "EAGAIN"}}})
+}
+
+func fdOf(f *os.File) int {
+	if f == nil {
+		return -1
+	}
+	return int(f.Fd())
+}
+
+// secretLimitTouch is about the limit, whenever it is charged: when memory is mapped, or when
+// it is touched.
+func secretLimitTouch() Probe {
+	return Probe{
+		ID: "sm-limit-touch", Row: "SM-LIMIT", Source: manSecret + ": RLIMIT_MEMLOCK",
+		Needs:      Needs{Privilege: "none: it gives CAP_IPC_LOCK up", SecretPages: 5},
+		Claim:      "a process can't have more secret memory than RLIMIT_MEMLOCK",
+		Experiment: "mmap of 5 pages with a limit of 4, and a store to each", Control: "the same with 4 pages",
+		Oracle: "EAGAIN or a fault: confirmed; ok: refuted",
+		run: func(t *trial) {
+			t.secretFile(1).Close() // is there such a thing?
+			t.count(5)
+			t.must("RLIMIT_MEMLOCK", sys.SetLimit(sys.LimitMemlock, uint64(4*pageSize)))
+			if os.Geteuid() == 0 { // some kernels count by user: let it be one that has nothing locked
+				t.must("another user", sys.BecomeUser(strangest))
+			}
+			t.must("giving up capabilities", sys.DropCapabilities())
+			compare(t, experiment[int]{try: "mmap and stores", do: func(pages int) Answer {
+				f := t.secretFile(pages)
+				defer f.Close()
+				b, err := sys.Mmap(pages*pageSize, rw, shared, int(f.Fd()), 0)
+				if err != nil {
+					return answer(err)
+				}
+				defer sys.Munmap(b)
+				for i := range pages {
+					if a := store(b[i*pageSize:]); a != OK {
+						t.note("refused", "the store to page %d of %d", i+1, pages)
+						return a
+					}
+				}
+				return OK
+			},
+				on: "5 pages, with a limit of 4", subject: 5, confirms: []Answer{"EAGAIN", Fault}, refutes: []Answer{OK},
+				controls: []control[int]{{"4 pages", 4, OK}}})
+		},
+	}
 }
 
 // coreDump has a child die of a fault with a core dump in the temporary folder.

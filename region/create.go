@@ -151,7 +151,7 @@ func (r *Region) advise() error {
 		of     set
 		advice int
 	}{{noDump, sys.MadvDontdump}, {noFork, sys.MadvDontfork}, {wipeOnFork, sys.MadvWipeonfork}} {
-		if !r.has.has(a.of) || a.of == noDump && r.has.has(secret) { // which the kernel marked
+		if !r.has.has(a.of) {
 			continue
 		}
 		if err := sys.Madvise(mapping, a.advice); err != nil {
@@ -211,7 +211,9 @@ func (r *Region) finish() error {
 		}
 	}
 	if r.has.has(sealed) {
-		if err := sys.Mseal(r.whole); err != nil {
+		if err := sys.Mseal(r.whole); isForbidden(err) {
+			return r.failed(sealed, "", err)
+		} else if err != nil {
 			return cannot(sealed, "the kernel has no mseal: that came with Linux 6.10, for 64 bits", ErrUnsupported, err)
 		}
 	}
@@ -223,7 +225,15 @@ func (r *Region) failed(of set, reason string, err error) error {
 	if err == nil {
 		return nil
 	}
+	if reason == "" && isForbidden(err) {
+		reason = "the system call is forbidden here, by a seccomp filter or a policy"
+	}
 	return cannot(of, reason, kindOf(err), err)
+}
+
+// isForbidden tells a policy from what the kernel lacks.
+func isForbidden(err error) bool {
+	return errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EACCES)
 }
 
 // abandon gives back what a region has that was never handed out.

@@ -40,12 +40,26 @@ func (r *Region) retire() {
 	}
 	if !r.has.has(secret) {
 		_ = sys.Munlock(r.pages)
-		r.marked = sys.Madvise(r.pages, sys.MadvGuardInstall) == nil
+		r.discard()
 	}
 	k := kind{r.has, len(r.pages)}
 	next := &Region{has: r.has, key: r.key, whole: r.whole, pages: r.pages, marked: r.marked}
 	retired.waiting[k] = append(retired.waiting[k], next)
 	retired.bytes += int64(len(r.pages))
+}
+
+// discard makes the pages inaccessible, or at least frees them: what wipe did not see since it was in
+// swap must not come back for the next owner. The kernel refuses both of sealed memory that this
+// thread may not write.
+func (r *Region) discard() {
+	if r.key != noKey {
+		r.key.open(true)
+		defer r.key.close()
+	}
+	r.marked = sys.Madvise(r.pages, sys.MadvGuardInstall) == nil
+	if !r.marked {
+		_ = sys.Madvise(r.pages, sys.MadvDontneed)
+	}
 }
 
 // recycled returns a retired region for what is asked, as new; nil where there is none, or it
@@ -82,13 +96,21 @@ func takeRetired(k kind) *Region {
 	return r
 }
 
-// revive does again what retire undid, and what is no part of the mapping.
+// revive does again what retire undid, what is no part of the mapping, and what a seal does not keep:
+// whoever had the memory before may have taken its advice back.
 func (r *Region) revive() error {
+	if r.key != noKey {
+		r.key.open(true)
+		defer r.key.close()
+	}
 	if r.marked {
 		if err := sys.Madvise(r.pages, sys.MadvGuardRemove); err != nil {
 			return err
 		}
 		r.marked = false
+	}
+	if err := r.advise(); err != nil {
+		return err
 	}
 	if !r.has.has(secret) {
 		if err := r.lock(); err != nil {
@@ -96,10 +118,6 @@ func (r *Region) revive() error {
 		}
 	}
 	r.arrange()
-	if r.key != noKey {
-		r.key.open(true)
-		defer r.key.close()
-	}
 	if r.has.has(guarded) {
 		r.setCanaries(r.pages)
 	}

@@ -103,7 +103,7 @@ func (r *Region) Verify() ([]guarantee.Verdict, error) {
 func (r *Region) examine() (*examination, error) {
 	x := &examination{r: r, pid: os.Getpid(), start: sys.Addr(r.pages)}
 	x.end = x.start + uint64(len(r.pages))
-	p, err := process.Default().Open(x.pid)
+	p, err := process.Default().Self()
 	if err != nil {
 		return nil, err
 	}
@@ -121,7 +121,7 @@ func (r *Region) examine() (*examination, error) {
 func (r *Region) subject() guarantee.Subject {
 	s := guarantee.Subject{Kind: guarantee.KindRegion, PID: os.Getpid(),
 		Name: fmt.Sprintf("%s at %x, %d bytes", r.has, sys.Addr(r.pages)+uint64(r.begin()), r.size)}
-	if p, err := process.Default().Open(s.PID); err == nil {
+	if p, err := process.Default().Self(); err == nil {
 		defer p.Close()
 		if info, err := p.Glance(); err == nil {
 			s.StartTime, s.Exe = info.StartTime, guarantee.Text(info.Exe)

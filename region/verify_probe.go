@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/safevma/safevma/guarantee"
@@ -55,8 +55,20 @@ func (x *examination) read(addr uint64) error {
 	return err
 }
 
-// secretDevices are learnt once: they stay the same until the next boot.
-var secretDevices = sync.OnceValues(memfd.LearnDevices)
+// learnt are the devices, once they are known: they stay the same until the next boot.
+var learnt atomic.Pointer[memfd.Devices]
+
+// secretDevices learns them. A failure may be of this moment, such as too many open files.
+func secretDevices() (memfd.Devices, error) {
+	if known := learnt.Load(); known != nil {
+		return *known, nil
+	}
+	devices, err := memfd.LearnDevices()
+	if err == nil && devices.Secret != (memfd.Device{}) {
+		learnt.Store(&devices)
+	}
+	return devices, err
+}
 
 // isSecret reports whether all of it is secret memory.
 func (x *examination) isSecret() bool { return len(x.notSecret()) == 0 }

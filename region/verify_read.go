@@ -57,6 +57,9 @@ func (x *examination) locked() outcome {
 	if x.r.has.has(resident) {
 		without |= vma.FlagLockOnFault
 	}
+	if _, err := secretDevices(); err != nil && x.r.has.has(secret) {
+		return unknown(smaps, "what secret memory looks like could not be learnt: %v", err)
+	}
 	if x.isSecret() {
 		want = 0
 	}
@@ -112,7 +115,7 @@ func (x *examination) resident() outcome {
 }
 
 func (x *examination) presenceControl() guarantee.Control {
-	p, err := process.Default().Open(x.pid)
+	p, err := process.Default().Self()
 	if err != nil {
 		return view.Absent("%v", err)
 	}
@@ -268,7 +271,7 @@ func (x *examination) aliasControl() guarantee.Control {
 // can map the memory.
 func (x *examination) noDescriptor() outcome {
 	const source = "/proc/self/fd"
-	p, err := process.Default().Open(x.pid)
+	p, err := process.Default().Self()
 	if err != nil {
 		return unknown(source, "%v", err)
 	}
@@ -279,6 +282,9 @@ func (x *examination) noDescriptor() outcome {
 	}
 	o := outcome{status: guarantee.Holds, source: source, message: "this process has no descriptor of it"}
 	control := false
+	if x.ordinary.File == nil {
+		return unknown(source, "no memfd is allowed here, so that none can be found as the control")
+	}
 	ordinary, err := sys.Stat(x.ordinary.File)
 	if err != nil {
 		return unknown(source, "%v", err)

@@ -13,12 +13,16 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/safevma/safevma/guarantee"
+	"github.com/safevma/safevma/guard"
 	"github.com/safevma/safevma/internal/offender"
 )
 
 func TestMain(m *testing.M) {
 	if offender.Asked() {
 		os.Exit(offender.Main(os.Args[1:]))
+	}
+	if guard.Asked() { // the stages of a launch have names of their own
+		os.Exit(guard.Serve())
 	}
 	testscript.Main(m, map[string]func(){"safevma": main})
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -15,7 +14,12 @@ import (
 
 func parsePID(arg string) (int, error) {
 	if arg == "self" {
-		return os.Getpid(), nil
+		p, err := process.Default().Self()
+		if err != nil {
+			return 0, notMeasurable(err)
+		}
+		defer p.Close()
+		return p.PID, nil
 	}
 	pid, err := strconv.ParseInt(arg, 10, 32)
 	if err != nil || pid <= 0 {

@@ -1,6 +1,7 @@
 package sys
 
 import (
+	"math"
 	"os"
 	"syscall"
 	"unsafe"
@@ -100,7 +101,7 @@ func MountProc(at string, readOnly bool) error {
 }
 
 // MountNoExec makes a folder a mount of its own from which nothing is executed, nor mapped
-// executable (mount(8), noexec). What is mounted below it stays as it is.
+// executable (mount(8), noexec). So is what is mounted below it.
 func MountNoExec(folder string) error {
 	if err := unix.Mount(folder, folder, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
 		return os.NewSyscallError("mount(bind)", err)
@@ -120,6 +121,19 @@ func ReadOnlyMount(path string) (bool, error) {
 	var s unix.Statfs_t
 	err := unix.Statfs(path, &s)
 	return s.Flags&unix.ST_RDONLY != 0, os.NewSyscallError("statfs", err)
+}
+
+// NoExecMount reports whether a path is on a mount from which nothing is executed.
+func NoExecMount(path string) (bool, error) {
+	var s unix.Statfs_t
+	err := unix.Statfs(path, &s)
+	return s.Flags&unix.ST_NOEXEC != 0, os.NewSyscallError("statfs", err)
+}
+
+// CloseOnExecFrom has a descriptor and all above it closed when a program is executed (close_range(2),
+// CLOSE_RANGE_CLOEXEC, Linux 5.11).
+func CloseOnExecFrom(fd int) error {
+	return os.NewSyscallError("close_range", unix.CloseRange(uint(fd), math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC))
 }
 
 // BindMemory makes the memory of the calling thread, and of what it executes, come from some NUMA

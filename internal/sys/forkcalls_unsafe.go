@@ -126,4 +126,7 @@ const (
 	CallPrctl    = unix.SYS_PRCTL
 	CallVmsplice = unix.SYS_VMSPLICE
 	CallMadvise  = unix.SYS_MADVISE
+
+	CallPkeyAlloc    = unix.SYS_PKEY_ALLOC
+	CallPkeyMprotect = unix.SYS_PKEY_MPROTECT
 )

@@ -103,6 +103,20 @@ func (f FS) Open(pid int) (*Process, error) {
 	return &Process{PID: pid, path: path, dir: dir}, nil
 }
 
+// Self pins this process. The file system may be of another PID namespace, where os.Getpid is the id
+// of somebody else.
+func (f FS) Self() (*Process, error) {
+	link, err := os.Readlink(f.Path("self"))
+	if err != nil {
+		return nil, Classify(err)
+	}
+	pid, err := strconv.Atoi(link)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", f.Path("self"), err)
+	}
+	return f.Open(pid)
+}
+
 // Close lets the process go.
 func (p *Process) Close() error { return p.dir.Close() }
 

@@ -79,7 +79,7 @@ func (a *Arena) Verify() ([]guarantee.Verdict, error) {
 // look reads the list of VMAs, with ordinary memory in it.
 func (x *examination) look() (guarantee.Subject, error) {
 	s := guarantee.Subject{Kind: guarantee.KindRegion, PID: os.Getpid(), Name: fmt.Sprintf("code at %x, %d bytes", x.start, x.end-x.start)}
-	p, err := process.Default().Open(s.PID)
+	p, err := process.Default().Self()
 	if err != nil {
 		return s, err
 	}

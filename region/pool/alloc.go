@@ -148,8 +148,13 @@ func (s *slot) withdraw() {
 	s.state.Store(s.state.Load()&^kindMask | withdrawn)
 }
 
-// give puts a busy slot that holds the pattern alone back.
+// give puts a busy slot that holds the pattern alone back, unless it had all the secrets that it can
+// tell apart.
 func (pg *page) give(s *slot) {
+	if s.state.Load()>>genShift == lastGen {
+		s.withdraw()
+		return
+	}
 	c := &pg.pool.classes[pg.class.Load()] // a page with a busy slot keeps its class
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -64,8 +64,10 @@ func (s *slot) check(b []byte, report func(*CorruptError)) {
 	begin, what := int(s.off), "in a free slot"
 	var o *Owner
 	switch state & kindMask {
-	case busy, withdrawn:
+	case busy:
 		return
+	case withdrawn: // who wrote there may do so again, but what is behind is the next one's, too
+		begin, what = begin+int(s.room), "behind a slot that was withdrawn"
 	case live:
 		begin, what, o = begin+int(s.size.Load()), "behind a secret", s.owner.Load()
 	}

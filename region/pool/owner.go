@@ -2,6 +2,7 @@ package pool
 
 import (
 	"errors"
+	"sync"
 	"sync/atomic"
 
 	"github.com/safevma/safevma/region"
@@ -16,11 +17,12 @@ type Quota struct {
 // Owner is somebody on whose account secrets are: a part of a program, a tenant. It is a tag and
 // a quota; whoever has a [Secret] can use it.
 type Owner struct {
-	pool    *Pool
-	name    string
-	quota   Quota
-	secrets atomic.Int64
-	bytes   atomic.Int64
+	pool     *Pool
+	name     string
+	quota    Quota
+	charging sync.Mutex // held by who compares with the quota
+	secrets  atomic.Int64
+	bytes    atomic.Int64
 }
 
 // Owner returns a new owner with a name for messages and a quota.
@@ -32,12 +34,19 @@ func (o *Owner) Name() string { return o.name }
 // Used returns what the owner has now.
 func (o *Owner) Used() Quota { return Quota{Secrets: o.secrets.Load(), Bytes: o.bytes.Load()} }
 
+// charge never counts what it refuses, not even for a moment: another one that fits would be refused
+// too.
 func (o *Owner) charge(n int) error {
-	secrets, bytes := o.secrets.Add(1), o.bytes.Add(int64(n))
-	if o.quota.Secrets != 0 && secrets > o.quota.Secrets || o.quota.Bytes != 0 && bytes > o.quota.Bytes {
-		o.refund(n)
-		return ErrQuota
+	if o.quota != (Quota{}) {
+		o.charging.Lock()
+		defer o.charging.Unlock()
+		q := o.quota
+		if q.Secrets != 0 && o.secrets.Load() >= q.Secrets || q.Bytes != 0 && o.bytes.Load()+int64(n) > q.Bytes {
+			return ErrQuota
+		}
 	}
+	o.secrets.Add(1)
+	o.bytes.Add(int64(n))
 	return nil
 }
 

@@ -49,6 +49,7 @@ const (
 	userMask  = (1<<14 - 1) << 2
 	genShift  = 16
 	mostUsers = 1<<14 - 1
+	lastGen   = 1<<48 - 1 // a slot that had as many secrets is withdrawn: a stale handle never fits again
 )
 
 func pack(gen uint64, kind uint64) uint64 { return gen<<genShift | kind }

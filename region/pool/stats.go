@@ -6,7 +6,7 @@ type Stats struct {
 	Bytes     int   // of all arenas
 	FreePages int   // of 4096 bytes, that no class of sizes has
 	Secrets   int64 // that there are now
-	Withdrawn int64 // slots that were written while they were free
+	Withdrawn int64 // slots that were written while they were free, or had 2^48 secrets
 }
 
 // Stats returns how much is used. Secrets are counted, slot by slot.

@@ -3,7 +3,6 @@ package verify
 import (
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -84,7 +83,7 @@ func Process(proc process.FS, pid int, options Options) (*Result, error) {
 		return nil, err
 	}
 	defer x.process.Close()
-	if x.self, err = proc.Open(os.Getpid()); err != nil {
+	if x.self, err = proc.Self(); err != nil {
 		return nil, err
 	}
 	defer x.self.Close()

@@ -16,9 +16,11 @@ type Ordinary struct {
 	Untouched []byte // a page that was not
 	Mergeable []byte // a page that KSM may share; nil where the kernel has no KSM
 	ReadOnly  []byte // a private page without write permission
-	Twice     [2][]byte
-	File      *os.File // what Twice maps: a memfd that can be written
-	mapped    [][]byte
+	// Twice maps File, a memfd that can be written, in two places; nil where a policy allows no
+	// memfds, so that what needs it as its control decides nothing.
+	Twice  [2][]byte
+	File   *os.File
+	mapped [][]byte
 }
 
 // Pattern is what the pages begin with.
@@ -58,6 +60,8 @@ func (o *Ordinary) mapAll() error {
 		_ = sys.Madvise(b, sys.MadvNohugepage) // refused by a kernel without huge pages
 		if page != &o.Untouched {
 			copy(b, Pattern)
+		} else if err := sys.Madvise(b, sys.MadvDontneed); err != nil { // mlockall(2) brought it in
+			return fmt.Errorf("madvise: %w", err)
 		}
 		*page = b
 	}
@@ -74,6 +78,10 @@ func (o *Ordinary) mapAll() error {
 func (o *Ordinary) mapTwice() (err error) {
 	if o.File, err = sys.MemfdCreate("ordinary", sys.MfdNoexecSeal); errors.Is(err, syscall.EINVAL) {
 		o.File, err = sys.MemfdCreate("ordinary", 0) // before Linux 6.3
+	}
+	if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.ENOSYS) {
+		o.File = nil
+		return nil
 	}
 	if err != nil {
 		return err
@@ -96,5 +104,8 @@ func (o *Ordinary) page(flags, fd int) ([]byte, error) {
 		return nil, fmt.Errorf("mmap: %w", err)
 	}
 	o.mapped = append(o.mapped, b)
+	if err := sys.Munlock(b); err != nil { // it is not ordinary where the process locks all: mlockall(2)
+		return nil, fmt.Errorf("munlock: %w", err)
+	}
 	return b, nil
 }

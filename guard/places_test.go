@@ -1,0 +1,75 @@
+package guard_test
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/safevma/safevma/internal/sys"
+)
+
+// TestOtherProc: a proc file system that is mounted elsewhere can't be written to either.
+func TestOtherProc(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root mounts one")
+	}
+	place := t.TempDir() + "/a proc"
+	if err := os.Mkdir(place, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write := []string{"/bin/sh", "-c", `exec 3<>"$1/self/comm" && echo written`, "sh", place}
+	mounted := func(cmd *exec.Cmd) string {
+		all := append([]string{"-c", `mount -t proc proc "$0" && exec "$@"`, place, cmd.Path}, cmd.Args[1:]...)
+		shell := exec.Command("/bin/sh", all...)
+		shell.Env = cmd.Env
+		shell.SysProcAttr = &syscall.SysProcAttr{Unshareflags: sys.NewNS}
+		out, _ := shell.CombinedOutput() // a shell that can't write has a status
+		return string(out)
+	}
+	if got := mounted(exec.Command(write[0], write[1:]...)); got != "written\n" {
+		t.Skipf("without rules: %s", got)
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := launcher("wx", nil, write...)
+	cmd.Path = exe // the shell's own /proc/self/exe is another one
+	if got := mounted(cmd); strings.Contains(got, "written") || !strings.Contains(got, "Read-only") {
+		t.Errorf("under wx: %s", got)
+	}
+}
+
+// TestFolderAsInput: a folder as standard input would lead around the rules.
+func TestFolderAsInput(t *testing.T) {
+	folder, err := os.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer folder.Close()
+	cmd := launcher("wx", leftOut(), "/bin/true")
+	cmd.Stdin = folder
+	out, err := cmd.CombinedOutput()
+	if cmd.ProcessState.ExitCode() != 125 || !bytes.Contains(out, []byte("redirect it elsewhere")) {
+		t.Errorf("%v, %s", err, out)
+	}
+}
+
+// TestWorkingDirectory: the program is where it was started, and where that can't be it is said.
+func TestWorkingDirectory(t *testing.T) {
+	dir := t.TempDir()
+	cmd := launcher("wx", leftOut(), "/bin/pwd")
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil || string(out) != dir+"\n" {
+		t.Errorf("%v, %s", err, out)
+	}
+	cmd = launcher("wx", leftOut(), "/bin/true")
+	cmd.Dir = "/proc/self/task"
+	out, err := cmd.CombinedOutput()
+	if cmd.ProcessState.ExitCode() != 125 || !bytes.Contains(out, []byte("start it in another one")) {
+		t.Errorf("in a folder that another process has: %v, %s", err, out)
+	}
+}
