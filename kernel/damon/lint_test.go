@@ -45,6 +45,7 @@ func TestLint(t *testing.T) {
 		{"dead behind its like", quiet(PAddr, Stat, nil, []Filter{memcg("/a", y, n), memcg("/a/", y, y), anon}), nil, []string{"dead-filter ops_filters/1"}},
 		{"size within a size", quiet(PAddr, Stat, nil, []Filter{hugepage(4096, 1<<21, y, n), hugepage(8192, 16384, y, n)}), nil,
 			[]string{"dead-filter ops_filters/1"}},
+		{"behind sizes up to one", quiet(PAddr, Stat, nil, []Filter{hugepage(0, 8192, y, n), filter(FilterActive, y, n)}), nil, nil},
 		{"addresses in two parts", quiet(PAddr, Stat, []Filter{addr(0, 4096, y, n), addr(4096, 8192, y, n), addr(0, 8192, y, n)}, nil), nil,
 			[]string{"dead-filter core_filters/2"}},
 		{"addresses beyond", quiet(PAddr, Stat, []Filter{addr(0, 4096, y, n), addr(0, 8192, y, n)}, nil), nil, nil},
@@ -109,6 +110,7 @@ func TestValidate(t *testing.T) {
 		"target":     {func(_ *Context, s *Scheme) { s.CoreFilters = []Filter{target(2, true, false)} }, "damon_target_idx"},
 	} {
 		in := quiet(PAddr, PageOut, nil, nil)
+		in.Targets[1].Regions = []AddrRegion{{1, 5}, {5, 6}}
 		k := Kdamond{State: On, Contexts: []Context{in}}
 		if err := k.Validate(0); err != nil {
 			t.Fatal(err)
