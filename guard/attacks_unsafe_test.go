@@ -263,8 +263,8 @@ func program32() error {
 	h = append(h, 52, 0, 32, 0, 1, 0, 0, 0, 0, 0, 0, 0)
 	size := uint32(headers + len(code))
 	le32(1, 0, base, base, size, size, 5, page)
-	// Not where temporary files are: nothing there is executed under the rules.
-	err := executed(".", func(f *os.File) error { _, err := f.Write(append(h, code...)); return err })
+	// Beside this program, and not where temporary files are: nothing there is executed under the rules.
+	err := executed(filepath.Dir(os.Args[0]), func(f *os.File) error { _, err := f.Write(append(h, code...)); return err })
 	var e *exec.ExitError
 	if errors.As(err, &e) {
 		if s := e.Sys().(syscall.WaitStatus); s.Signaled() {
