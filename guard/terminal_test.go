@@ -101,7 +101,7 @@ func atTerminal(t *testing.T, script string) *screen {
 
 // TestKeys: a key sends its signal to the program once, and to it alone.
 func TestKeys(t *testing.T) {
-	s := atTerminal(t, "n=0; trap 'n=$((n+1))' INT; echo rea''dy; read x; sleep 0.1; echo ended after $n\n")
+	s := atTerminal(t, "n=0; trap 'n=$((n+1))' INT; echo rea''dy; while [ $n = 0 ]; do sleep 0.05; done; sleep 0.2; echo ended after $n\n")
 	s.types("$V\n", "ready")
 	s.types("\x03", "ended after 1")
 }
