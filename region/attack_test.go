@@ -233,32 +233,3 @@ func TestSealedMapping(t *testing.T) {
 		t.Error(err)
 	}
 }
-
-// The kernel does not take secret memory for its own use.
-func TestSecretGivenToTheKernel(t *testing.T) {
-	secret := mapped(t, 4096, region.Secret())
-	ordinary := mapped(t, 4096)
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	defer w.Close()
-	ways := map[string]func(b []byte) error{"vmsplice": func(b []byte) error { _, err := sys.Vmsplice(w, b); return err }}
-	if direct, err := sys.OpenDirect(filepath.Join(t.TempDir(), "direct")); err == nil {
-		defer direct.Close()
-		// A tmpfs takes the flag, and copies all the same.
-		if magic, err := sys.FileSystem(direct); err == nil && magic != sys.MagicTmpfs {
-			ways["write with O_DIRECT"] = func(b []byte) error { _, err := sys.Pwrite(direct, b, 0); return err }
-		}
-	}
-	for name, way := range ways {
-		if err := way(ordinary.Bytes()); err != nil {
-			t.Logf("%s is not possible here at all: %v", name, err)
-			continue
-		}
-		if err := way(secret.Bytes()); !errors.Is(err, syscall.EFAULT) {
-			t.Errorf("%s of secret memory: %v, want EFAULT", name, err)
-		}
-	}
-}

@@ -29,13 +29,18 @@ var cages = map[string]struct {
 }{
 	"another PID namespace, the same /proc": {clone: sys.NewUser | sys.NewPID, lives: allVerified},
 	"a process that locks all its memory":   {start: func() error { return sys.Mlockall(syscall.MCL_CURRENT | syscall.MCL_FUTURE) }, lives: lockedVerified},
-	"memfd_create: EPERM":                   {enter: refusing("memfd_create", syscall.EPERM), lives: withoutMemfds},
-	"memfd_create: ENOSYS":                  {enter: refusing("memfd_create", syscall.ENOSYS), lives: withoutMemfds},
-	"memfd_secret: EPERM":                   {enter: refusing("memfd_secret", syscall.EPERM), lives: refused(region.Secret(), syscall.EPERM, "forbidden")},
-	"memfd_secret: ENOSYS":                  {enter: refusing("memfd_secret", syscall.ENOSYS), lives: refused(region.Secret(), syscall.ENOSYS, "no secret memory")},
-	"mseal: EPERM":                          {enter: refusing("mseal", syscall.EPERM), lives: refused(region.Sealed(), syscall.EPERM, "forbidden")},
-	"mseal: ENOSYS":                         {enter: refusing("mseal", syscall.ENOSYS), lives: refused(region.Sealed(), syscall.ENOSYS, "6.10")},
-	"no /proc":                              {clone: sys.NewUser | sys.NewNS, start: hideProc, lives: withoutProc},
+	"all memory locked, and munlock: EPERM": {enter: refusing("munlock", syscall.EPERM),
+		start: func() error { return sys.Mlockall(syscall.MCL_CURRENT | syscall.MCL_FUTURE) }, lives: lockedVerified},
+	"memory locked on first touch": {start: func() error { return sys.Mlockall(syscall.MCL_CURRENT | syscall.MCL_FUTURE | 4) },
+		lives: func(t *testing.T) { allHold(t, region.Secret(), region.Guarded()) }},
+	"process_vm_readv: EPERM": {enter: refusing("process_vm_readv", syscall.EPERM), lives: func(t *testing.T) { allHold(t, locked()...) }},
+	"memfd_create: EPERM":     {enter: refusing("memfd_create", syscall.EPERM), lives: withoutMemfds},
+	"memfd_create: ENOSYS":    {enter: refusing("memfd_create", syscall.ENOSYS), lives: withoutMemfds},
+	"memfd_secret: EPERM":     {enter: refusing("memfd_secret", syscall.EPERM), lives: refused(region.Secret(), syscall.EPERM, "forbidden")},
+	"memfd_secret: ENOSYS":    {enter: refusing("memfd_secret", syscall.ENOSYS), lives: refused(region.Secret(), syscall.ENOSYS, "no secret memory")},
+	"mseal: EPERM":            {enter: refusing("mseal", syscall.EPERM), lives: refused(region.Sealed(), syscall.EPERM, "forbidden")},
+	"mseal: ENOSYS":           {enter: refusing("mseal", syscall.ENOSYS), lives: refused(region.Sealed(), syscall.ENOSYS, "6.10")},
+	"no /proc":                {clone: sys.NewUser | sys.NewNS, start: hideProc, lives: withoutProc},
 }
 
 // A region in a cage is as outside, or is refused with the reason.

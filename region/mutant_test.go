@@ -221,6 +221,7 @@ var mutants = []mutant{
 		return nil
 	}, "region-canaries"},
 	{"guarded: canaries that were moved", 100, []Option{Guarded()}, func(_ *testing.T, r *Region) func() { copy(r.pages[8:16], r.pages[:8]); return nil }, "region-canaries"},
+	{"guarded: a page with canaries can't be read", 3*pageSize - 100, []Option{Guarded()}, protected(first, sys.ProtNone), "region-canaries"},
 	{"guarded: the first canary", 100, []Option{Guarded()}, func(_ *testing.T, r *Region) func() { r.pages[0]++; return nil }, "region-canaries"},
 	{"sealed: not sealed", 100, nil, claims(sealed), "region-sealed"},
 	{"sealed: the guards are, the pages are not", 100, []Option{Guarded()}, func(t *testing.T, r *Region) func() {
@@ -236,6 +237,12 @@ var mutants = []mutant{
 	}, "region-sealed"},
 	{"sealed: secret, not sealed", 100, []Option{Secret()}, claims(sealed), "region-sealed"},
 	{"read-only: no seals, so it can be made writable", 100, []Option{ReadOnlyUntilClose(table)}, readOnlyFile(0, sys.MapShared, false), "region-read-only"},
+	{"read-only: another file, to which who mapped it before can write", 100, []Option{ReadOnlyUntilClose(table)}, readOnlyFile(sys.SealFutureWrite, sys.MapShared, false), "region-read-only"},
+	{"read-only: a page of its file in the place of another", 3 * pageSize, []Option{ReadOnlyUntilClose(table)}, func(t *testing.T, r *Region) func() {
+		_, err := sys.Mremap(r.last()[:0], pageSize, sys.MremapMaymove|sys.MremapFixed, sys.Addr(first(r))) // of 0 bytes: a copy
+		must(t, err)
+		return nil
+	}, "region-read-only"},
 	{"read-only: a private mapping", 100, []Option{ReadOnlyUntilClose(table), Guarded()}, func(t *testing.T, r *Region) func() {
 		undo := readOnlyFile(sys.SealWrite, sys.MapPrivate, false)(t, r)
 		r.has &^= guarded // the file has no canaries
@@ -265,6 +272,7 @@ var mutants = []mutant{
 		defer file.Close()
 		must(t, sys.Fallocate(file, 0, int64(len(r.pages))))
 		must(t, sys.AddSeals(file, sys.SealWrite))
+		must(t, r.identify(file))
 		must(t, sys.MmapAt(r.pages, sys.ProtRead, sys.MapShared, int(file.Fd()), 0))
 		alias, err := sys.Mmap(len(r.pages), sys.ProtRead|sys.ProtExec, sys.MapShared, int(file.Fd()), 0)
 		must(t, err)

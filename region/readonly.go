@@ -6,6 +6,7 @@ import (
 	"syscall"
 
 	"github.com/safevma/safevma/internal/sys"
+	"github.com/safevma/safevma/kernel/vma"
 )
 
 // backReadOnly makes a memfd, fills it through a mapping that ends before it is sealed, and maps
@@ -28,6 +29,9 @@ func (r *Region) backReadOnly(length int, fill func([]byte) error) error {
 	}
 	const all = sys.SealSeal | sys.SealShrink | sys.SealGrow | sys.SealWrite | sys.SealExec
 	if err := sys.AddSeals(file, all); err != nil {
+		return r.failed(readOnly, "", err)
+	}
+	if err := r.identify(file); err != nil {
 		return r.failed(readOnly, "", err)
 	}
 	mapping, err := sys.Mmap(length, sys.ProtRead, sys.MapShared, int(file.Fd()), 0)
@@ -62,4 +66,22 @@ func (r *Region) fillFile(file *os.File, length int, fill func([]byte) error) (e
 		r.setCanaries(pages)
 	}
 	return fill(pages[begin : begin+r.size : begin+r.size])
+}
+
+// identity tells a file from all others, as long as it is mapped.
+type identity struct {
+	major, minor uint32
+	inode        uint64
+}
+
+func (r *Region) identify(file *os.File) error {
+	st, err := sys.Stat(file)
+	r.file = identity{sys.Major(st.Dev), sys.Minor(st.Dev), st.Ino}
+	return err
+}
+
+// shows reports whether a VMA over the region is of its file, at the right place.
+func (r *Region) shows(v *vma.VMA) bool {
+	at := int64(v.Start) - int64(sys.Addr(r.pages))
+	return r.file == identity{v.Dev.Major, v.Dev.Minor, v.Inode} && int64(v.Offset) == at
 }

@@ -17,6 +17,8 @@ type Region struct {
 	// pages what can be used, data what the caller asked for. They change at Close alone,
 	// under mu.
 	whole, pages, data []byte
+	// file is what a ReadOnly region shows: it was sealed before, and nobody can take that back.
+	file identity
 	// oneMapping: the guards are marks in the page tables of the same mapping.
 	oneMapping bool
 	// hole: making the region failed so that there may be nothing between its guards.

@@ -35,8 +35,13 @@ func ReadFrom(f *os.File, most int, options ...Option) (*Region, error) {
 	// One byte more shows that there is more.
 	return gather("read from", room+1, options, func(r *Region) (int, error) {
 		n := 0
-		err := r.Write(func(b []byte) (err error) { n, err = readAll(f, b); return err })
-		if n > room {
+		err := r.Write(func(b []byte) (err error) {
+			if n, err = readAll(f, b); err != nil {
+				err = &Error{Op: "read from", Err: err}
+			}
+			return err
+		})
+		if err == nil && n > room {
 			err = &Error{Op: "read from", Reason: fmt.Sprintf("more than %d bytes", room), Err: ErrSize}
 		}
 		return n, err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 
@@ -17,7 +18,8 @@ var ErrInterrupted = errors.New("interrupted")
 
 // ReadTerminal returns a region with a line that is typed, of at most so many bytes, without its
 // end; what is typed is not shown. Say before what to type: it prints nothing. An empty line, and
-// one that is longer, is [ErrSize], the end of the input io.EOF.
+// one that is longer, or of 4095 bytes or more, which the kernel cuts, is [ErrSize], the end of the input
+// io.EOF. Calls at the same time read one after the other.
 //
 // The terminal is as before on every way out: after errors, when a function that it calls panics,
 // and after SIGINT, SIGTERM, SIGHUP and SIGQUIT, which end the reading with [ErrInterrupted] while it
@@ -34,7 +36,15 @@ func ReadTerminal(f *os.File, most int, options ...Option) (*Region, error) {
 	return gather("read terminal", most+1, options, func(r *Region) (int, error) { return readLine(f, r) })
 }
 
+// oneReader: two at a time would each take the other's settings for those to restore.
+var oneReader sync.Mutex
+
+// longestLine is from how many bytes on the kernel cuts lines, and says nothing (termios(3)).
+const longestLine = 4095
+
 func readLine(f *os.File, r *Region) (n int, err error) {
+	oneReader.Lock()
+	defer oneReader.Unlock()
 	before, err := sys.GetTerminal(f)
 	if err != nil {
 		return 0, &Error{Op: "read terminal", Reason: "it is no terminal", Err: both(ErrUnsupported, err)}
@@ -57,10 +67,15 @@ func readLine(f *os.File, r *Region) (n int, err error) {
 		line := -1
 		err := r.Write(func(b []byte) error {
 			got, err := f.Read(b[n:])
-			line = bytes.IndexByte(b[n:n+got], '\n')
+			if end := bytes.IndexByte(b[n:n+got], '\n'); end >= 0 {
+				line = n + end
+			}
 			n += got
 			return err
 		})
+		if line >= longestLine {
+			return 0, &Error{Op: "read terminal", Reason: "the kernel cuts lines so long", Err: ErrSize}
+		}
 		if line >= 0 {
 			return n - 1, nil
 		}

@@ -145,3 +145,57 @@ func TestReadTerminalRefusals(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What the kernel cut is not taken for the whole.
+func TestReadTerminalLongLines(t *testing.T) {
+	for n, want := range map[int]error{4094: nil, 4095: region.ErrSize, 5000: region.ErrSize} {
+		user, program := terminal(t)
+		typed := make(chan error, 1)
+		go func() { typed <- typeQuietly(user, program, strings.Repeat("x", n)+"\n", nil) }()
+		r, err := region.ReadTerminal(program, 10_000)
+		if !errors.Is(err, want) || err == nil && r.Size() != n {
+			t.Errorf("%d bytes: %v, want %v", n, err, want)
+		}
+		if err := <-typed; err != nil {
+			t.Error(err)
+		}
+		if err == nil {
+			r.Close()
+		}
+	}
+}
+
+// Two that read at the same time leave the terminal as it was.
+func TestReadTerminalTwice(t *testing.T) {
+	user, program := terminal(t)
+	before, err := sys.GetTerminal(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := make(chan error, 2)
+	for range 2 {
+		go func() {
+			r, err := region.ReadTerminal(program, 10)
+			if err == nil {
+				err = r.Close()
+			}
+			read <- err
+		}()
+	}
+	time.Sleep(20 * time.Millisecond) // both are there, or one comes later, which is easier
+	for range 2 {
+		err := typeQuietly(user, program, "line\n", nil)
+		select {
+		case one := <-read:
+			err = errors.Join(err, one)
+		case <-time.After(10 * time.Second):
+			err = errors.New("what was typed was not read")
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if after, err := sys.GetTerminal(program); after != before || err != nil {
+		t.Errorf("the terminal is not as before: %v", err)
+	}
+}

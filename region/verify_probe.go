@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"sync/atomic"
 	"syscall"
 
@@ -120,15 +121,21 @@ func (x *examination) outsideLinearMap() outcome {
 }
 
 func (x *examination) guards() outcome {
-	const call = "process_vm_readv of a guard"
+	call, read := "process_vm_readv of a guard", x.read
+	control := read(sys.Addr(x.ordinary.Plain))
+	if isForbidden(control) || errors.Is(control, syscall.ENOSYS) { // a policy; this can't be forbidden
+		call, read = "write(2) of a guard to a pipe", func(addr uint64) error { return take(sys.MemoryAt(addr, 1)) }
+		control = take(x.ordinary.Plain)
+	}
 	o := outcome{status: guarantee.Holds, source: smaps + ", " + call, message: "both sides are inaccessible"}
-	control := x.read(sys.Addr(x.ordinary.Plain))
 	var got error = syscall.EFAULT
 	for _, at := range []uint64{x.start - vma.PageSize, x.end} {
 		bad := x.guardLines(at)
-		if err := x.read(at); !errors.Is(err, syscall.EFAULT) {
+		if err := read(at); !errors.Is(err, syscall.EFAULT) {
 			got = err
-			bad = append(bad, fmt.Sprintf("%s at %x", attempt(call, err), at))
+			if err == nil {
+				bad = append(bad, fmt.Sprintf("%s at %x", attempt(call, err), at))
+			}
 		}
 		if len(bad) > 0 {
 			o.status, o.message = guarantee.Broken, "a guard is missing"
@@ -156,7 +163,12 @@ func (x *examination) canaries() outcome {
 	o := outcome{status: guarantee.Holds, source: "the canaries", message: "what stands beside the data is as it was set"}
 	before, behind := x.r.slack()
 	var found error
-	if err := x.opened(func() { found = x.r.checkCanaries("verify") }); err != nil {
+	look := func() {
+		if err := survived(func() { found = x.r.checkCanaries("verify") }); err != nil {
+			found = fmt.Errorf("a part of them can't be read: %w", err)
+		}
+	}
+	if err := x.opened(look); err != nil {
 		return unknown(o.source, "%v", err)
 	}
 	if firstDamage(x.ordinary.Plain) < 0 {
@@ -167,9 +179,21 @@ func (x *examination) canaries() outcome {
 	o.raw = []string{fmt.Sprintf("%d bytes before the data, %d behind", len(before), len(behind))}
 	if found != nil {
 		o.status, o.message = guarantee.Broken, "a canary was overwritten"
-		o.raw = append(o.raw, found.Error())
+		o.raw = append(o.raw, guarantee.Text(found.Error()))
 	}
 	return o
+}
+
+// survived returns a fault of do as an error: a page may be gone.
+func survived(do func()) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if fault := recover(); fault != nil {
+			err = fmt.Errorf("%v", fault)
+		}
+	}()
+	do()
+	return nil
 }
 
 func (x *examination) sealed() outcome {
@@ -213,12 +237,15 @@ func protOf(p vma.Perm) int {
 	return prot
 }
 
-// readOnly looks at the mapping and at others of the same file, and then tries to get past it.
+// readOnly looks at the mapping, at the file that it is of, and at others of the same file, and then tries to get past it.
 func (x *examination) readOnly() outcome {
 	o := outcome{status: guarantee.Holds, source: smaps + ", mprotect, /proc/self/mem",
 		message: "it is a shared mapping of a file that is sealed against writing; what passes ordinary protection is refused, too"}
 	o.raw = x.space.Lacking(x.start, x.end, vma.FlagShared, vma.FlagWrite|vma.FlagMayWrite)
 	for _, v := range x.space.Over(x.start, x.end) {
+		if len(o.raw) == 0 && !x.r.shows(v) { // its writers may be elsewhere
+			o.raw = append(o.raw, "not the file that was sealed, or not its place: "+view.Line(v))
+		}
 		for _, other := range x.space.Others(v) {
 			if other.Flags&(vma.FlagWrite|vma.FlagMayWrite) != 0 {
 				o.raw = append(o.raw, view.Line(other))

@@ -41,6 +41,12 @@ func (x *examination) flagControl(want, without vma.Flags, control []byte) guara
 	case v == nil:
 		return view.Failed("the list of VMAs does not have the ordinary page at %x", sys.Addr(control))
 	case v.Flags.Has(want) && v.Flags&without == 0:
+		// As where all memory is locked: but for the kernel's own.
+		for i := range x.space.VMAs {
+			if o := &x.space.VMAs[i]; o.Flags != 0 && (!o.Flags.Has(want) || o.Flags&without != 0) {
+				return view.Passed("another mapping, in the same list, is seen otherwise: %s", view.Line(o))
+			}
+		}
 		return view.Failed("an ordinary page looks the same: %s", view.Line(v))
 	}
 	return view.Passed("an ordinary page, in the same list, is seen otherwise: %s", view.Line(v))
@@ -60,8 +66,8 @@ func (x *examination) locked() outcome {
 	if _, err := secretDevices(); err != nil && x.r.has.has(secret) {
 		return unknown(smaps, "what secret memory looks like could not be learnt: %v", err)
 	}
-	if x.isSecret() {
-		want = 0
+	if x.isSecret() { // it may be locked on first touch: mlockall(2) does that, and it stays all the same
+		want, without = 0, vma.FlagDroppable
 	}
 	o := x.flags(want, without, x.ordinary.Plain, "it is locked, and none of it is in swap", "a part of it is not locked")
 	if want == 0 {

@@ -1,6 +1,7 @@
 package region
 
 import (
+	"errors"
 	"sync"
 	"time"
 
@@ -30,9 +31,7 @@ func (r *Region) Read(fn func([]byte) error) (err error) {
 		return err
 	}
 	defer func() {
-		if left := r.leave("read", false); err == nil {
-			err = left
-		}
+		err = bothOf(err, r.leave("read", false))
 	}()
 	return fn(r.data)
 }
@@ -44,11 +43,17 @@ func (r *Region) Write(fn func([]byte) error) (err error) {
 		return err
 	}
 	defer func() {
-		if left := r.leave("write", true); err == nil {
-			err = left
-		}
+		err = bothOf(err, r.leave("write", true))
 	}()
 	return fn(r.data)
+}
+
+// bothOf keeps what fn returned as it is where there is nothing else to say.
+func bothOf(err, left error) error {
+	if err != nil && left != nil {
+		return errors.Join(err, left)
+	}
+	return firstError(err, left)
 }
 
 // enter waits until the region may be used so, and opens it.
@@ -104,6 +109,17 @@ var clock = time.Now()
 
 // open opens the memory for one more. It needs mu.
 func (r *Region) open(op string, write bool) error {
+	if r.key != noKey {
+		r.key.open(write)
+	} else if r.readers == 0 {
+		prot := sys.ProtRead
+		if write {
+			prot = readWrite
+		}
+		if err := r.protect(prot); err != nil {
+			return about(op, windowed, "the window can't be opened", both(kindOf(err), err))
+		}
+	}
 	if r.readers == 0 {
 		r.opened = time.Since(clock)
 	}
@@ -111,20 +127,6 @@ func (r *Region) open(op string, write bool) error {
 		r.windows.Writes++
 	} else {
 		r.windows.Reads++
-	}
-	if r.key != noKey {
-		r.key.open(write)
-		return nil
-	}
-	if r.readers > 0 {
-		return nil
-	}
-	prot := sys.ProtRead
-	if write {
-		prot = readWrite
-	}
-	if err := r.protect(prot); err != nil {
-		return about(op, windowed, "the window can't be opened", both(kindOf(err), err))
 	}
 	return nil
 }

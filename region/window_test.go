@@ -242,3 +242,28 @@ func TestVerifyWaits(t *testing.T) {
 	close(leave)
 	all.Wait()
 }
+
+// A window that can't be closed, or opened, is an error, whatever the function returned; and what was
+// not opened is not counted.
+func TestWindowFails(t *testing.T) {
+	r, err := region.Map(8192, region.Windowed())
+	given(t, err)
+	failing, own := errors.New("failing"), new(region.Error)
+	err = r.Write(func(b []byte) error {
+		if err := sys.Mseal(b); err != nil { // so that it stays as it is: open
+			t.Skip(err)
+		}
+		return failing
+	})
+	if !errors.Is(err, failing) || !errors.As(err, &own) {
+		t.Errorf("closing: %v", err)
+	}
+	before := r.Windows()
+	if err := r.Write(func([]byte) error { return nil }); !errors.As(err, &own) {
+		t.Errorf("opened: %v", err)
+	}
+	if after := r.Windows(); after != before {
+		t.Errorf("counted %+v, then %+v", before, after)
+	}
+	_ = r.Close()
+}

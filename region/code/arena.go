@@ -25,8 +25,9 @@ type Arena struct {
 	image  []byte // staging: what the next publication maps, as long as place
 	high   int    // bytes of image that any program has had so far
 	chunks chunks
-	mapped int  // bytes of place that are executable
-	dirty  bool // the image differs from what is published
+	mapped int          // bytes of place that are executable
+	file   sys.FileStat // what they show, which was sealed before
+	dirty  bool         // the image differs from what is published
 	sealed bool
 }
 
@@ -95,12 +96,16 @@ func (a *Arena) publish() error {
 		return err
 	}
 	defer file.Close()
+	st, err := sys.Stat(file)
+	if err != nil {
+		return err
+	}
 	// One call replaces the pages: who executes there waits for the end of it, and goes on in the
 	// same instruction of the new image.
 	if err := sys.MmapAt(a.place[:n], sys.ProtRead|sys.ProtExec, sys.MapShared, int(file.Fd()), 0); err != nil {
 		return os.NewSyscallError("mmap", err)
 	}
-	a.mapped, a.dirty = n, false
+	a.mapped, a.dirty, a.file = n, false, st
 	return nil
 }
 

@@ -175,7 +175,8 @@ func rewrite(b []byte) error {
 	return err
 }
 
-// notElsewhere: no mapping of this process shows the same bytes and can be written. The control is a
+// notElsewhere: it is the file that was sealed, and no mapping of this process shows the same bytes and
+// can be written. The control is a
 // memfd that is mapped twice.
 func (x *examination) notElsewhere() outcome {
 	o := outcome{source: "/proc/self/smaps", message: "no other mapping of the same memory can be written", raw: x.space.Lines(x.start, x.end)}
@@ -184,6 +185,9 @@ func (x *examination) notElsewhere() outcome {
 			o.broken = append(o.broken, view.Line(v))
 		}
 		o.broken = append(o.broken, x.writable(v)...)
+		if !x.published(v) {
+			o.broken = append(o.broken, "not the file that was sealed, or not its place: "+view.Line(v))
+		}
 	}
 	twice := x.space.At(sys.Addr(x.ordinary.Twice[0]))
 	if twice == nil || len(x.writable(twice)) == 0 {
@@ -191,6 +195,13 @@ func (x *examination) notElsewhere() outcome {
 	}
 	o.shown = "a second, writable mapping of ordinary memory is seen"
 	return o
+}
+
+// published reports whether a VMA is of the file that was published: of another one, who writes to it
+// may be in another process.
+func (x *examination) published(v *vma.VMA) bool {
+	f := x.arena.file
+	return f.Ino == v.Inode && sys.Major(f.Dev) == v.Dev.Major && sys.Minor(f.Dev) == v.Dev.Minor && v.Offset == v.Start-x.start
 }
 
 // writable returns the other mappings of what v shows that can be written.

@@ -27,6 +27,12 @@ func image(t *testing.T, a *Arena) *os.File {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err == nil {
+		a.file, err = sys.Stat(f) // as if it had been published
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() { f.Close() })
 	return f
 }
@@ -50,6 +56,15 @@ var mutants = []mutant{
 	}},
 	{"writable and executable", []string{"code-read-only", "code-not-writable-elsewhere"}, func(t *testing.T, a *Arena) {
 		remap(t, a, readExec|sys.ProtWrite, sys.MapShared, image(t, a))
+	}},
+	{"another file, to which who mapped it before can write", []string{"code-not-writable-elsewhere"}, func(t *testing.T, a *Arena) {
+		published := a.file
+		f := image(t, a)
+		if err := sys.AddSeals(f, sys.SealFutureWrite); err != nil {
+			t.Fatal(err)
+		}
+		remap(t, a, readExec, sys.MapShared, f)
+		a.file = published
 	}},
 	{"writable alias", []string{"code-not-writable-elsewhere"}, func(t *testing.T, a *Arena) {
 		f := image(t, a)

@@ -121,8 +121,13 @@ func (x *examination) judge() (*Result, error) {
 			found = append(found, x.verdict(&areas[i], &p))
 		}
 	}
-	if len(areas) == 0 && len(x.options.Require) > 0 {
-		found = append(found, x.nothing())
+	if len(x.options.Require) > 0 {
+		if len(areas) == 0 {
+			seen := fmt.Sprintf("%d VMAs, none of which shows protection", len(x.space.VMAs))
+			found = append(found, x.nothing([]string{seen}, "no memory has it"))
+		} else if gaps := x.gaps(); len(gaps) > 0 {
+			found = append(found, x.nothing(gaps, "a part of the addresses is not mapped"))
+		}
 	}
 	after, err := view.Read(x.process)
 	if err != nil {
@@ -153,16 +158,23 @@ func same(before, after []*vma.VMA) bool {
 	})
 }
 
-// nothing is the verdict on a process in which nothing has what is required.
-func (x *examination) nothing() guarantee.Verdict {
+// gaps returns lines for what is not mapped of the addresses that were given.
+func (x *examination) gaps() []string {
+	if !x.options.ranged() {
+		return nil
+	}
+	return x.space.Gaps(x.options.Start, x.options.End)
+}
+
+// nothing is the verdict on what is required where nothing is that could have it.
+func (x *examination) nothing(raw []string, message string) guarantee.Verdict {
 	p := propertyNamed(x.options.Require[0])
-	seen := fmt.Sprintf("%d VMAs, none of which shows protection", len(x.space.VMAs))
 	return guarantee.Verdict{
 		Requirement: p.requirement, Rule: p.rule, Status: guarantee.Broken, Severity: p.severity,
 		Subject: x.subject(nil), Method: guarantee.Read,
-		Observation: guarantee.Observation{Source: x.process.Path("smaps"), Raw: []string{seen}, Total: 1},
+		Observation: guarantee.Observation{Source: x.process.Path("smaps"), Raw: raw[:min(len(raw), rawShown)], Total: len(raw)},
 		Control:     view.Absent("nothing to compare"),
-		Window:      guarantee.Since(x.from), Message: strings.Join(x.options.Require, ", ") + ": no memory has it",
+		Window:      guarantee.Since(x.from), Message: strings.Join(x.options.Require, ", ") + ": " + message,
 	}
 }
 

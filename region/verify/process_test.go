@@ -75,8 +75,30 @@ var scenes = map[string]scene{
 	"writable and executable": {damaged(mapped(page), func(b []byte) error {
 		return sys.Mprotect(b, sys.ProtRead|sys.ProtWrite|sys.ProtExec)
 	}), nil, "NoMerge", "NoExec"},
+	// The verdict on what is not there comes after those on what is, in the place of a first one.
+	"half there":                   {make: halfThere, require: []string{"NoFork"}, holds: "NoFork NoExec NoMerge", broken: "Secret"},
 	"read-only, written elsewhere": {twice(sys.ProtRead, sys.SealFutureWrite), nil, "NoExec NoMerge Resident", "ReadOnly"},
+	"guarded twice at one end":     {guardedOnce, []string{"Guarded"}, "NoFork NoExec NoMerge", "Guarded"},
 	"written, executed elsewhere":  {twice(sys.ProtRead|sys.ProtWrite, 0), nil, "NoMerge Resident", "NoExec"},
+}
+
+// guardedOnce is memory with an inaccessible page and a guard mark on one side, and ordinary memory on
+// the other.
+func guardedOnce() ([]byte, error) {
+	all, err := sys.Mmap(5*page, sys.ProtRead|sys.ProtWrite, sys.MapPrivate|sys.MapAnonymous, -1, 0)
+	if err != nil {
+		return nil, err
+	}
+	inner := all[page : 4*page]
+	return inner, errors.Join(sys.Mprotect(all[:page], sys.ProtNone), sys.Madvise(inner, sys.MadvDontfork),
+		sys.Madvise(inner[:page], sys.MadvGuardInstall))
+}
+
+// halfThere is a page of a kind, and behind it addresses at which nothing is mapped.
+func halfThere() ([]byte, error) {
+	b := sys.MemoryAt(0x20000000, 2*page)
+	return b, errors.Join(sys.MmapAt(b[:page], sys.ProtRead|sys.ProtWrite, sys.MapPrivate|sys.MapAnonymous, -1, 0),
+		sys.Madvise(b[:page], sys.MadvDontfork))
 }
 
 // twice maps a file with one protection, and elsewhere so that it can be written, or where the
@@ -191,7 +213,7 @@ func TestProcess(t *testing.T) {
 					t.Errorf("%s: %s; %s", v.Rule, v.Message, v.Control.Detail)
 				}
 				name := verify.Names()[i%len(verify.Names())]
-				if name == "Guarded" && !strings.Contains(s.holds, name) {
+				if name == "Guarded" && !strings.Contains(s.holds, name) && !strings.Contains(s.broken, name) {
 					continue // by chance: an inaccessible mapping of the runtime may be beside it
 				}
 				found[v.Status] = strings.TrimSpace(found[v.Status] + " " + name)
@@ -252,6 +274,30 @@ func TestNothing(t *testing.T) {
 			if err := result.Verdicts[i].Validate(); err != nil || result.Verdicts[i].Status != guarantee.Broken {
 				t.Errorf("%v, %v", err, result.Verdicts[i])
 			}
+		}
+	}
+}
+
+// What is required of addresses is required of all of them.
+func TestGap(t *testing.T) {
+	pid, start, end := startVictim(t, "half there")
+	for end, want := range map[uint64]guarantee.Status{end: guarantee.Broken, end - page: guarantee.Holds} {
+		result, err := verify.Process(process.Default(), pid, verify.Options{Start: start, End: end, Require: []string{"NoFork"}})
+		if errors.Is(err, process.ErrDenied) {
+			t.Skip(err)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := guarantee.Holds
+		for i := range result.Verdicts {
+			if v := &result.Verdicts[i]; v.Status == guarantee.Broken {
+				got = v.Status
+				t.Log(v.Message, v.Observation.Raw)
+			}
+		}
+		if got != want {
+			t.Errorf("up to %x: %s, want %s", end, got, want)
 		}
 	}
 }

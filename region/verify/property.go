@@ -243,20 +243,21 @@ func (x *examination) notMerged(a *area) outcome {
 func (x *examination) guarded(a *area) outcome {
 	sides := 0
 	raw := a.lines()
-	for _, at := range []uint64{a.start - vma.PageSize, a.end} {
-		v := x.space.At(at)
-		if v == nil {
-			raw = append(raw, fmt.Sprintf("%x: no mapping", at))
-			continue
+	for _, side := range []struct{ beside, end uint64 }{{a.start - vma.PageSize, a.start}, {a.end, a.end - vma.PageSize}} {
+		shut := false
+		if v := x.space.At(side.beside); v != nil {
+			raw = append(raw, view.Line(v))
+			shut = closed(v) && v.Flags&vma.FlagLocked == 0
+		} else {
+			raw = append(raw, fmt.Sprintf("%x: no mapping", side.beside))
 		}
-		raw = append(raw, view.Line(v))
-		if closed(v) && v.Flags&vma.FlagLocked == 0 {
+		if x.marked(side.end) {
+			raw = append(raw, fmt.Sprintf("%x: a guard mark", side.end))
+			shut = true
+		}
+		if shut {
 			sides++
 		}
-	}
-	inner := x.innerGuards(a)
-	if sides += inner; inner > 0 {
-		raw = append(raw, fmt.Sprintf("guard marks at %d of its ends", inner))
 	}
 	control := x.control(0)
 	if v := x.own.At(sys.Addr(x.ordinary.Plain)); v != nil && !closed(v) {
@@ -273,15 +274,10 @@ func (x *examination) guarded(a *area) outcome {
 	return outcome{status: guarantee.NotApplicable, raw: raw, message: "neither side is inaccessible"}
 }
 
-// innerGuards counts the ends of an area that are guard marks in its own page table.
-func (x *examination) innerGuards(a *area) int {
-	n := 0
-	for _, at := range []uint64{a.start, a.end - vma.PageSize} {
-		if pages, err := x.space.Pages(at, at+vma.PageSize); err == nil && pages[0].Guard() {
-			n++
-		}
-	}
-	return n
+// marked reports whether a page is a guard mark in the page table of its area.
+func (x *examination) marked(at uint64) bool {
+	pages, err := x.space.Pages(at, at+vma.PageSize)
+	return err == nil && pages[0].Guard()
 }
 
 // readOnly: a shared mapping that can be made writable by nobody is of a file that was sealed

@@ -52,7 +52,11 @@ func (o *Ordinary) Close() error {
 
 func (o *Ordinary) mapAll() error {
 	for _, page := range []*[]byte{&o.Plain, &o.Untouched, &o.Mergeable, &o.ReadOnly} {
-		b, err := o.page(sys.MapPrivate|sys.MapAnonymous, -1)
+		prot := sys.ProtRead | sys.ProtWrite
+		if page == &o.Untouched {
+			prot = sys.ProtNone // for now, so that not even mlockall(2) brings it in
+		}
+		b, err := o.page(prot, sys.MapPrivate|sys.MapAnonymous, -1)
 		if err != nil {
 			return err
 		}
@@ -60,8 +64,8 @@ func (o *Ordinary) mapAll() error {
 		_ = sys.Madvise(b, sys.MadvNohugepage) // refused by a kernel without huge pages
 		if page != &o.Untouched {
 			copy(b, Pattern)
-		} else if err := sys.Madvise(b, sys.MadvDontneed); err != nil { // mlockall(2) brought it in
-			return fmt.Errorf("madvise: %w", err)
+		} else if err := sys.Mprotect(b, sys.ProtRead); err != nil { // else it could pass for a guard
+			return fmt.Errorf("mprotect: %w", err)
 		}
 		*page = b
 	}
@@ -90,7 +94,7 @@ func (o *Ordinary) mapTwice() (err error) {
 		return err
 	}
 	for i := range o.Twice {
-		if o.Twice[i], err = o.page(sys.MapShared, int(o.File.Fd())); err != nil {
+		if o.Twice[i], err = o.page(sys.ProtRead|sys.ProtWrite, sys.MapShared, int(o.File.Fd())); err != nil {
 			return err
 		}
 		copy(o.Twice[i], Pattern)
@@ -98,14 +102,12 @@ func (o *Ordinary) mapTwice() (err error) {
 	return nil
 }
 
-func (o *Ordinary) page(flags, fd int) ([]byte, error) {
-	b, err := sys.Mmap(os.Getpagesize(), sys.ProtRead|sys.ProtWrite, flags, fd, 0)
+func (o *Ordinary) page(prot, flags, fd int) ([]byte, error) {
+	b, err := sys.Mmap(os.Getpagesize(), prot, flags, fd, 0)
 	if err != nil {
 		return nil, fmt.Errorf("mmap: %w", err)
 	}
 	o.mapped = append(o.mapped, b)
-	if err := sys.Munlock(b); err != nil { // it is not ordinary where the process locks all: mlockall(2)
-		return nil, fmt.Errorf("munlock: %w", err)
-	}
+	_ = sys.Munlock(b) // it is locked where the process locks all: mlockall(2). A policy may forbid this
 	return b, nil
 }
