@@ -81,6 +81,7 @@ func (k *keeper) ask(t *tracee) error {
 		{NoNamespaces, "unshare", "unshare(CLONE_NEWUSER, and no namespace)", []uint64{sys.NewUser | 1}, "EPERM"}, // else EINVAL
 		{NoAttach, "process_vm_readv", "process_vm_readv(1, no bytes)", []uint64{1, 0, 0, 0, 0, 0}, "EPERM"},
 		{NoURing, "io_uring_setup", "io_uring_setup(0, NULL)", []uint64{0, 0}, "EPERM"},
+		{NoMerge, "madvise", "madvise(no bytes, MADV_MERGEABLE)", []uint64{0, 0, adviceMergeable}, "EPERM"},
 		{KeepResident, "munlock", "munlock(0, 0)", []uint64{0, 0}, "EPERM"},
 	} {
 		if err := k.try(t, q); err != nil {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/safevma/safevma/guard"
@@ -44,7 +45,7 @@ func run(t *testing.T, a *attack, profiles string, without ...guard.Rule) string
 	return strings.TrimSpace(out.String())
 }
 
-// given is a program in a memfd, open for reading.
+// given is a socket over which a program in a memfd, open for reading, comes.
 func given(t *testing.T) *os.File {
 	t.Helper()
 	w, err := sys.MemfdCreate("given", sys.MfdExec)
@@ -59,8 +60,16 @@ func given(t *testing.T) *os.File {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { r.Close() })
-	return r
+	defer r.Close()
+	ours, theirs, err := sys.SocketPair("given")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ours.Close(); theirs.Close() })
+	if err := sys.SendDescriptor(ours, r); err != nil {
+		t.Fatal(err)
+	}
+	return theirs
 }
 
 // victim is a copy of this test binary where programs may be: under the rules nothing in folders for
@@ -120,7 +129,13 @@ func leftOut() []guard.Rule {
 	if os.Geteuid() == 0 {
 		return nil
 	}
-	return []guard.Rule{guard.MemfdNoExec, guard.MemoryGroup}
+	rules := []guard.Rule{guard.MemfdNoExec, guard.MemoryGroup}
+	const most = 64 << 20 // what this test binary maps
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(sys.LimitMemlock, &limit); err != nil || limit.Cur < most {
+		rules = append(rules, guard.Lock)
+	}
+	return rules
 }
 
 // TestAttacks: each attack works where no rule keeps it, and under wx and safety ends as it should.

@@ -186,12 +186,24 @@ var attacks = []attack{
 		return exec.Command("./x").Run()
 	}, "EACCES", false},
 	{"memfd-given", "a program in a memfd that somebody else made and sent", func() error {
+		f, err := sys.ReceiveDescriptor(os.Stdin, "given")
+		if err != nil {
+			return err
+		}
 		cmd := exec.Command("/proc/self/fd/3")
-		cmd.ExtraFiles = []*os.File{os.Stdin}
+		cmd.ExtraFiles = []*os.File{f}
 		return cmd.Run()
 	}, "EACCES", false},
 	{"child-write", "a write to the memory of a child, by /proc/PID/mem", func() error { return childMemory(os.O_RDWR) }, "EROFS", false},
 	{"child-read", "the memory of a child read, by /proc/PID/mem", func() error { return childMemory(os.O_RDONLY) }, "open", false},
+	{"own-listener", "a filter of its own, to answer for what is watched", func() error {
+		runtime.LockOSThread()
+		if err := sys.NoNewPrivileges(); err != nil {
+			return err
+		}
+		_, err := sys.LoadFilter([]sys.Instruction{{Code: 6, K: sys.SeccompAllow}}, true)
+		return err
+	}, "EBUSY", false},
 	{"x86-32", "a call by 32-bit code", func() error { return program32() }, "bad system call", false},
 }
 

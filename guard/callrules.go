@@ -15,6 +15,7 @@ const (
 	adviceCold        = 20 // MADV_COLD, and so on (include/uapi/asm-generic/mman-common.h)
 	advicePageout     = 21
 	adviceDontneedNow = 24 // MADV_DONTNEED_LOCKED
+	adviceMergeable   = 12
 	adviceDodump      = 17
 )
 
@@ -42,6 +43,10 @@ func filterFor(s *Settings, watch bool) *filter {
 	if s.on(NoDump) {
 		f.forbid(syscall.EPERM, "prctl", condition{0, is, sys.PrSetDumpable}, condition{1, isNot, 0})
 		f.forbid(syscall.EPERM, "madvise", condition{2, is, adviceDodump})
+	}
+	if s.on(NoMerge) {
+		f.forbid(syscall.EPERM, "prctl", condition{0, is, sys.PrSetMemoryMerge}, condition{1, isNot, 0})
+		f.forbid(syscall.EPERM, "madvise", condition{2, is, adviceMergeable})
 	}
 	if s.on(NoURing) {
 		f.forbid(syscall.EPERM, "io_uring_setup")

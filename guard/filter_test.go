@@ -87,10 +87,23 @@ func TestFilter(t *testing.T) {
 		{"mlockall", []uint64{sys.MclCurrent | sys.MclFuture}, allow},
 		{"munlock", nil, sys.SeccompErrno | eperm},
 		{"ptrace", nil, sys.SeccompErrno | eperm},
+		{"madvise", []uint64{0, 0, adviceMergeable}, sys.SeccompErrno | eperm},
+		{"prctl", []uint64{sys.PrSetMemoryMerge, 1}, sys.SeccompErrno | eperm},
+		{"prctl", []uint64{sys.PrSetMemoryMerge, 0}, allow},
 		{"munmap", nil, allow},
+		{"execve", nil, sys.SeccompNotify},
+		{"execveat", nil, sys.SeccompNotify},
 	} {
+		if _, ok := sys.CallNumbers[c.call]; !ok {
+			t.Errorf("%s has no number", c.call)
+		}
 		if got := decide(t, filterFor(s, true).program(), sys.AuditArch(), sys.CallNumbers[c.call], c.args...); got != c.want {
 			t.Errorf("%s%v: %#x, want %#x", c.call, c.args, got, c.want)
+		}
+	}
+	for _, r := range filterFor(s, true).rules { // a name without a number would be about call 0
+		if _, ok := sys.CallNumbers[r.call]; !ok {
+			t.Errorf("%s has no number", r.call)
 		}
 	}
 	if got := decide(t, filterFor(s, true).program(), 0x40000003, 1); got != sys.SeccompKill {

@@ -50,6 +50,8 @@ var (
 	ErrNotHooked = errors.New("this program does not call guard.Asked when it starts")
 	// ErrNotHeld: a rule does not hold. The program was not started.
 	ErrNotHeld = errors.New("the program was not started")
+	// ErrLost: a process that stood over the program was ended, and the program with it.
+	ErrLost = errors.New("the program was killed: what stood over it has ended")
 	// ErrNotFound and ErrNotExecutable are about the program.
 	ErrNotFound      = errors.New("no such program")
 	ErrNotExecutable = errors.New("the program can't be executed")
@@ -80,21 +82,23 @@ func Run(c Config) (syscall.WaitStatus, error) {
 		l.without[r] = true
 	}
 	if c.Settings.Violation == Kill {
-		if l.twin, err = twin(c, path); err != nil {
-			return 0, err
+		var status syscall.WaitStatus
+		if l.twin, status, err = twin(c, path); err != nil || status.Signaled() {
+			return status, err
 		}
 	}
 	return l.run(path)
 }
 
 // twin takes the same program to its first instruction under the same rules, but that a violation fails
-// and does not kill, so that it can be made to try them, and returns what it saw.
-func twin(c Config, path string) ([]observation, error) {
+// and does not kill, so that it can be made to try them, and returns what it saw. The status is that of a
+// signal that came meanwhile.
+func twin(c Config, path string) ([]observation, syscall.WaitStatus, error) {
 	s := *c.Settings
 	s.Violation = Errno
 	l := launcher{config: Config{Settings: &s, Command: c.Command, Dry: true, skip: c.skip}}
-	_, err := l.run(path)
-	return l.asked, err
+	status, err := l.run(path)
+	return l.asked, status, err
 }
 
 type launcher struct {
@@ -186,7 +190,7 @@ func (l *launcher) start(path string) error {
 		}
 	}
 	if err := l.outer.Start(); err != nil {
-		return fmt.Errorf("start in new namespaces: %w", err)
+		return startError(err)
 	}
 	if l.group != nil {
 		if err := l.group.add(l.outer.Process.Pid); err != nil {
@@ -194,6 +198,18 @@ func (l *launcher) start(path string) error {
 		}
 	}
 	return l.wire.send(message{Go: true})
+}
+
+// startError says what to do about a stage that can't be started.
+func startError(err error) error {
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return fmt.Errorf("this program can't start itself anew: mount proc at /proc: %w", err)
+	case errors.Is(err, os.ErrPermission):
+		return fmt.Errorf("no new namespaces are to be had here, as inside another launch, in many containers, or where an ordinary user "+
+			"may not make a user namespace (user_namespaces(7)): start it outside: %w", err)
+	}
+	return fmt.Errorf("start in new namespaces: %w", err)
 }
 
 // asOrdinaryUser puts a user namespace around the others. Ids are in it what they are outside; the
@@ -285,6 +301,9 @@ func (l *launcher) follow(signals <-chan os.Signal) (syscall.WaitStatus, error) 
 
 // notStarted says why the stages are gone. Rules that could not be applied say most.
 func (l *launcher) notStarted(failed string) error {
+	if l.begun {
+		return ErrLost
+	}
 	for _, s := range l.launch.Steps {
 		if s.Err != "" && !l.without[s.Rule] {
 			return fmt.Errorf("%w: rule %s: %s", ErrNotHeld, s.Rule, s.Err)

@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/safevma/safevma/guard"
 	"github.com/safevma/safevma/internal/sys"
 )
 
@@ -43,6 +44,26 @@ func TestOtherProc(t *testing.T) {
 	}
 }
 
+// TestNoProc: where there is no proc file system nothing is started, and it is said what to do.
+func TestNoProc(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root hides /proc")
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, profile := range []string{"wx", "secrets"} {
+		shell := exec.Command("/bin/sh", "-c", `mount -t tmpfs none /proc && exec "$0" /bin/echo ran`, exe)
+		shell.Env = launcher(profile, nil).Env
+		shell.SysProcAttr = &syscall.SysProcAttr{Unshareflags: sys.NewNS}
+		out, err := shell.CombinedOutput()
+		if shell.ProcessState.ExitCode() != 125 || !bytes.Contains(out, []byte("mount proc at /proc")) {
+			t.Errorf("%s: %v, %s", profile, err, out)
+		}
+	}
+}
+
 // TestFolderAsInput: a folder as standard input would lead around the rules.
 func TestFolderAsInput(t *testing.T) {
 	folder, err := os.Open(t.TempDir())
@@ -71,5 +92,17 @@ func TestWorkingDirectory(t *testing.T) {
 	out, err := cmd.CombinedOutput()
 	if cmd.ProcessState.ExitCode() != 125 || !bytes.Contains(out, []byte("start it in another one")) {
 		t.Errorf("in a folder that another process has: %v, %s", err, out)
+	}
+}
+
+// TestNoStage: who sets the variable that asks for a stage is told so.
+func TestNoStage(t *testing.T) {
+	for _, stage := range []string{"outer", "target", "x"} {
+		cmd := launcher("wx", leftOut(), "/bin/true")
+		cmd.Env = append(cmd.Env, guard.Env+"="+stage)
+		out, err := cmd.CombinedOutput()
+		if cmd.ProcessState.ExitCode() != 125 || !bytes.Contains(out, []byte("unset it")) {
+			t.Errorf("%s: %v, %s", stage, err, out)
+		}
 	}
 }

@@ -54,7 +54,7 @@ func (s *Settings) without(off []Rule) Settings {
 
 // filtered reports whether any rule needs a seccomp filter.
 func (s *Settings) filtered() bool {
-	return slices.ContainsFunc([]Rule{CodeCalls, NoNamespaces, NoAttach, NoURing, KeepResident, MemfdWatch, NoDump}, s.on)
+	return slices.ContainsFunc([]Rule{CodeCalls, NoNamespaces, NoAttach, NoURing, KeepResident, MemfdWatch, NoDump, NoMerge}, s.on)
 }
 
 // contained reports whether any rule needs namespaces.

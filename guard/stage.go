@@ -49,10 +49,12 @@ func Serve() int {
 	w := newWire(os.NewFile(wireFD, "launcher"))
 	var o order
 	file := os.NewFile(orderFD, "order")
-	if _, err := file.Seek(0, 0); err != nil {
-		return fail(w, stage, err)
+	_, err := file.Seek(0, 0)
+	if err == nil {
+		err = json.NewDecoder(file).Decode(&o)
 	}
-	if err := json.NewDecoder(file).Decode(&o); err != nil {
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "%s is set, and this process is no stage of a launch: unset it\n", Env)
 		return fail(w, stage, err)
 	}
 	// Descriptors that the launcher was started with end here too: files, and folders on mounts under no

@@ -101,7 +101,7 @@ func atTerminal(t *testing.T, script string) *screen {
 
 // TestKeys: a key sends its signal to the program once, and to it alone.
 func TestKeys(t *testing.T) {
-	s := atTerminal(t, "n=0; trap 'n=$((n+1))' INT; echo rea''dy; read x; sleep 0.1; echo ended after $n\n")
+	s := atTerminal(t, "n=0; trap 'n=$((n+1))' INT; echo rea''dy; while [ $n = 0 ]; do sleep 0.05; done; sleep 0.2; echo ended after $n\n")
 	s.types("$V\n", "ready")
 	s.types("\x03", "ended after 1")
 }
@@ -116,11 +116,21 @@ func TestSuspend(t *testing.T) {
 }
 
 // TestBackground: a program that was started in the background gets the terminal when it is brought to the
-// foreground.
+// foreground: one that was stopped because it did not have it, and one that asks for it then.
 func TestBackground(t *testing.T) {
 	s := atTerminal(t, "echo rea''dy; read x; echo got $x\n")
 	s.types("$V &\n", "ready")
+	s.types("while ! jobs | grep -q Stopped; do sleep 0.1; done; echo it sto''pped\n", "it stopped")
 	s.types("fg\n", "$V")
-	time.Sleep(100 * time.Millisecond) // it may still be on its way into the foreground
+	s.types("word\n", "got word")
+
+	file := filepath.Join(t.TempDir(), "go")
+	s = atTerminal(t, "echo rea''dy; while ! [ -e "+file+" ]; do sleep 0.05; done; read x; echo got $x\n")
+	s.types("$V &\n", "ready")
+	s.types("fg\n", "$V")
+	time.Sleep(300 * time.Millisecond) // the shell says so before it does so
+	if err := os.WriteFile(file, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
 	s.types("word\n", "got word")
 }

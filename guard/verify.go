@@ -2,7 +2,6 @@ package guard
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -101,19 +100,28 @@ func (l *launcher) find(r Rule) finding {
 	if f, ok := l.seen[r]; ok {
 		return f
 	}
-	if i := slices.IndexFunc(l.asked, func(o observation) bool { return o.Rule == r }); i >= 0 {
-		return l.asked[i].finding()
+	if f, ok := worst(l.asked, r); ok {
+		return f
 	}
 	if !traceable {
 		return unknown("on this architecture a program can't be made to try it yet")
 	}
-	if i := slices.IndexFunc(l.twin, func(o observation) bool { return o.Rule == r }); i >= 0 {
-		f := l.twin[i].finding()
+	if f, ok := worst(l.twin, r); ok {
 		f.method = guarantee.Inference
 		f.source = "of a twin whose violations fail: " + f.source
 		return f
 	}
 	return unknown("it was not tried")
+}
+
+// worst is what was observed of a rule: what does not hold, where it was tried in several ways.
+func worst(all []observation, r Rule) (f finding, ok bool) {
+	for i := range all {
+		if all[i].Rule == r && (!ok || f.status == guarantee.Holds) {
+			f, ok = all[i].finding(), true
+		}
+	}
+	return f, ok
 }
 
 func (o *observation) finding() finding {

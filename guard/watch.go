@@ -53,7 +53,7 @@ func (w *watcher) judge(tid uint32, fd int32) syscall.Errno {
 	}
 	defer f.Close()
 	info, err := f.Stat()
-	if err != nil || !info.Mode().IsRegular() || info.Sys().(*syscall.Stat_t).Nlink == 0 {
+	if err != nil || !info.Mode().IsRegular() || nameless(info) {
 		return syscall.EACCES
 	}
 	return 0
@@ -64,29 +64,54 @@ func (w *watcher) judge(tid uint32, fd int32) syscall.Errno {
 // the namespace is about those that are made inside. Which file it is to be is in the memory of the caller,
 // who may change it after it was looked at.
 func (w *watcher) judgeProgram(tid uint32) syscall.Errno {
-	dir := fmt.Sprintf("/proc/%d/fd", tid)
-	fds, err := os.ReadDir(dir)
+	line, err := readLine(strconv.Itoa(int(tid)), "status", "FDSize:")
 	if errors.Is(err, os.ErrNotExist) {
 		return 0 // it has gone
 	}
-	if err != nil {
+	pidfd, e := pidfdOf(int(tid))
+	if errors.Is(e, syscall.ESRCH) {
+		return 0
+	}
+	if err != nil || e != nil {
 		return syscall.EACCES
 	}
-	for _, fd := range fds {
-		info, err := os.Stat(dir + "/" + fd.Name())
-		if err != nil || !info.Mode().IsRegular() || info.Mode()&0o111 == 0 {
-			continue
-		}
-		if info.Sys().(*syscall.Stat_t).Nlink == 0 {
+	defer pidfd.Close()
+	size := 0
+	if _, err := fmt.Sscanf(line, "FDSize: %d", &size); err != nil {
+		return syscall.EACCES
+	}
+	for fd := range size {
+		if f, err := sys.PidfdGetfd(pidfd, fd); err == nil {
+			info, err := f.Stat()
+			f.Close()
+			if err != nil || nameless(info) && info.Mode()&0o111 != 0 {
+				return syscall.EACCES
+			}
+		} else if !errors.Is(err, syscall.EBADF) {
 			return syscall.EACCES
 		}
 	}
 	return 0
 }
 
-// descriptor copies a descriptor of a thread. Before Linux 6.9 it is that of its process, which a thread
-// may have stopped to share.
+// nameless: a memfd, or what was unlinked.
+func nameless(info os.FileInfo) bool {
+	return info.Mode().IsRegular() && info.Sys().(*syscall.Stat_t).Nlink == 0
+}
+
+// descriptor copies a descriptor of a thread.
 func descriptor(tid, fd int) (*os.File, error) {
+	pidfd, err := pidfdOf(tid)
+	if err != nil {
+		return nil, err
+	}
+	defer pidfd.Close()
+	return sys.PidfdGetfd(pidfd, fd)
+}
+
+// pidfdOf opens a thread. Before Linux 6.9 it opens its process, whose descriptors the thread may have
+// stopped to share.
+func pidfdOf(tid int) (*os.File, error) {
 	pidfd, err := sys.PidfdOpenThread(tid)
 	if errors.Is(err, syscall.EINVAL) {
 		var pid int
@@ -94,11 +119,7 @@ func descriptor(tid, fd int) (*os.File, error) {
 			pidfd, err = sys.PidfdOpen(pid)
 		}
 	}
-	if err != nil {
-		return nil, err
-	}
-	defer pidfd.Close()
-	return sys.PidfdGetfd(pidfd, fd)
+	return pidfd, err
 }
 
 // processOf returns the process of a thread.

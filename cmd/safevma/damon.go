@@ -202,8 +202,9 @@ wrong, 3 the schemes can't be read here.`,
 			}
 			return nil
 		},
-		ValidArgsFunction: cobra.FixedCompletions([]cobra.Completion{"anon", "file", "active", "inactive", "young", "old", "unmapped", "mapped", "memcg=",
-			"size=", "address=", "target=", "region=", "accesses=", "age="}, cobra.ShellCompDirectiveNoFileComp|cobra.ShellCompDirectiveNoSpace),
+		ValidArgsFunction: cobra.FixedCompletions([]cobra.Completion{"anon", "file", "active", "inactive", "young", "old", "unmapped", "mapped",
+			"memcg=", "size=", "address=", "target=", "region=", "accesses=", "age="},
+			cobra.ShellCompDirectiveNoFileComp|cobra.ShellCompDirectiveNoSpace),
 	}
 	format.flag(cmd)
 	cmd.Flags().StringVar(&from, "from", "live", "explain schemes of this `file`, as lint takes it, or live")

@@ -9,9 +9,44 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/safevma/safevma/guarantee"
 	"github.com/safevma/safevma/kernel/damon"
+	"github.com/safevma/safevma/kernel/process"
 )
+
+// What is written of a kernel as it is with 6.18 keeps the schema, also where there is no
+// DAMON.
+func TestDAMONSchema(t *testing.T) {
+	text, err := os.ReadFile("../../kernel/damon/testdata/tree-6.18.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := damon.At(t.TempDir())
+	for line := range strings.Lines(string(text)) {
+		name, content, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " =")
+		path := filepath.Join(f.Admin(), name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(strings.TrimPrefix(content, " ")+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, err := f.Status(process.Default())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Window = guarantee.Since(time.Now())
+	var b bytes.Buffer
+	if err := s.WriteJSON(&b); err != nil {
+		t.Fatal(err)
+	}
+	if err := validate("damon-v1", b.String()); err != nil {
+		t.Error(err)
+	}
+}
 
 // damonTree is what the kernel's tree says, whole; without what the kernel counts by itself
 // where it was told to.

@@ -96,7 +96,7 @@ func (f *runFlags) run(cmd *cobra.Command, args []string) error {
 		return &exit{exitNotExecutable, err}
 	case err != nil:
 		return &exit{exitOwn, err}
-	case f.plan:
+	case f.plan && !status.Signaled():
 		return nil
 	}
 	return endAs(status)

@@ -7,6 +7,8 @@ var CallNumbers = map[string]uint32{
 	"bpf":               unix.SYS_BPF,
 	"clone":             unix.SYS_CLONE,
 	"clone3":            unix.SYS_CLONE3,
+	"execve":            unix.SYS_EXECVE,
+	"execveat":          unix.SYS_EXECVEAT,
 	"fcntl":             unix.SYS_FCNTL,
 	"fsconfig":          unix.SYS_FSCONFIG,
 	"fsmount":           unix.SYS_FSMOUNT,

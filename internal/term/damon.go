@@ -71,8 +71,8 @@ func (w *Writer) kdamond(n int, k *damon.Kdamond) {
 	for i := range k.Contexts {
 		c := &k.Contexts[i]
 		in := &c.Attrs.Intervals
-		w.text(2, "watches %s: sample %s, aggregation %s, update %s, %d to %d regions", c.Operations, micros(in.Sample), micros(in.Aggr), micros(in.Update),
-			c.Attrs.Regions.Min, c.Attrs.Regions.Max)
+		w.text(2, "watches %s: sample %s, aggregation %s, update %s, %d to %d regions", c.Operations, micros(in.Sample),
+			micros(in.Aggr), micros(in.Update), c.Attrs.Regions.Min, c.Attrs.Regions.Max)
 		if in.Goal != nil && in.Goal.Aggrs > 0 {
 			w.text(2, "intervals are tuned: %d/10000 of accesses in %d aggregations, samples of %s to %s", in.Goal.AccessBP, in.Goal.Aggrs,
 				micros(in.Goal.MinSample), micros(in.Goal.MaxSample))
@@ -103,13 +103,13 @@ func (w *Writer) targets(c *damon.Context) {
 }
 
 func (w *Writer) scheme(n int, s *damon.Scheme, by damon.Operations, k *damon.Kdamond) {
-	w.text(2, "%s: %s, of size %s, nr_accesses %s, age %s", bold.Render(fmt.Sprintf("scheme %d", n)), bold.Render(string(s.Action)), between(s.Pattern.Size),
-		between(s.Pattern.Accesses), between(s.Pattern.Age))
+	w.text(2, "%s: %s, of size %s, nr_accesses %s, age %s", bold.Render(fmt.Sprintf("scheme %d", n)), bold.Render(string(s.Action)),
+		between(s.Pattern.Size), between(s.Pattern.Accesses), between(s.Pattern.Age))
 	q := &s.Quotas
 	quota := "no quota"
 	if q.MS > 0 || q.Bytes > 0 || len(q.Goals) > 0 {
-		quota = fmt.Sprintf("quota %d ms and %s in %d ms (0: no limit), weights size %d, accesses %d, age %d", q.MS, Size(q.Bytes), q.ResetMS, q.Weights.Size,
-			q.Weights.Accesses, q.Weights.Age)
+		quota = fmt.Sprintf("quota %d ms and %s in %d ms (0: no limit), weights size %d, accesses %d, age %d", q.MS,
+			Size(q.Bytes), q.ResetMS, q.Weights.Size, q.Weights.Accesses, q.Weights.Age)
 	}
 	w.text(4, "%s", quota)
 	for i, g := range q.Goals {
@@ -134,7 +134,8 @@ func (w *Writer) scheme(n int, s *damon.Scheme, by damon.Operations, k *damon.Kd
 	if k.RefreshMS == nil || *k.RefreshMS == 0 {
 		stale = faint.Render(" (as last asked for; nothing updates them)")
 	}
-	w.text(4, "tried %d regions (%s), applied %d (%s), quota exceeded %d times%s", t.Tried, Size(t.SizeTried), t.Applied, Size(t.SizeApplied), t.QuotaExceeds, stale)
+	w.text(4, "tried %d regions (%s), applied %d (%s), quota exceeded %d times%s", t.Tried, Size(t.SizeTried),
+		t.Applied, Size(t.SizeApplied), t.QuotaExceeds, stale)
 }
 
 func micros(n uint64) string {

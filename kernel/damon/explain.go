@@ -112,7 +112,8 @@ type Explanation struct {
 // of the operations unasked. What the page does not say is left open, unless all that it
 // could be ends the same.
 //
-// It does not look at quotas and watermarks, nor at whether the action then succeeds. A page
+// The ends of addresses in filters are taken as they are; the kernel takes them down to whole
+// pages. It does not look at quotas and watermarks, nor at whether the action then succeeds. A page
 // that is on none of the kernel's lists of pages is left alone whatever the filters say.
 func (s *Scheme) Explain(by Operations, p Page) Explanation {
 	var e Explanation

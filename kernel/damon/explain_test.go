@@ -83,6 +83,8 @@ func TestExplain(t *testing.T) {
 		{"operations filters ignored", scheme(Cold, nil, []Filter{filter(FilterAnon, y, n)}), VAddr, "anon", Applied, "", ""},
 		{"and yet the core's default is gone", scheme(Cold, []Filter{target(0, y, y)}, []Filter{filter(FilterAnon, y, n)}), VAddr, "anon target=1", Applied, "", ""},
 		{"looked at for migration", scheme(MigrateHot, nil, []Filter{filter(FilterAnon, y, n)}), VAddr, "anon", Rejected, "ops_filters/0", ""},
+		{"looked at to count", scheme(Stat, nil, []Filter{filter(FilterAnon, y, n)}), VAddr, "anon", Rejected, "ops_filters/0", ""},
+		{"either way", scheme(Stat, nil, []Filter{filter(FilterAnon, y, n), filter(FilterAnon, n, n)}), PAddr, "", Rejected, "", ""},
 		{"size is closed", scheme(Stat, nil, []Filter{hugepage(4096, 8192, y, n)}), PAddr, "size=8K", Rejected, "ops_filters/0", ""},
 		{"size above", scheme(Stat, nil, []Filter{hugepage(4096, 8192, y, n)}), PAddr, "size=8193", Applied, "", ""},
 		{"cgroup", scheme(Stat, nil, []Filter{memcg("/a\n", y, n)}), PAddr, "memcg=/a", Rejected, "ops_filters/0", ""},

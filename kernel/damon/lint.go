@@ -83,13 +83,15 @@ func (l *linter) context(c *Context, at string) {
 		l.action(c, s, file)
 		l.pattern(i, tuned, s, file+"/access_pattern")
 		l.quotas(s, file+"/quotas")
+		l.addresses(c, s, file)
 		l.filters(c.Operations, s, file)
 	}
 }
 
 func (l *linter) action(c *Context, s *Scheme, at string) {
 	if does, known := c.Operations.Does(s.Action); known && !does {
-		l.add(Failure, "action-ignored", at+"/action", "Choose an action of these operations.", "%s does not do %s: the scheme has no effect", c.Operations, s.Action)
+		l.add(Failure, "action-ignored", at+"/action", "Choose an action of these operations.",
+			"%s does not do %s: the scheme has no effect", c.Operations, s.Action)
 	}
 	switch {
 	case s.Action.Migrates() && len(s.Dests) == 0 && s.TargetNID != nil && *s.TargetNID < 0:
@@ -98,7 +100,22 @@ func (l *linter) action(c *Context, s *Scheme, at string) {
 		l.add(Warning, "dests-ignored", at+"/dests", "Remove them.", "destinations are for migrate_hot and migrate_cold, not for %s", s.Action)
 	}
 	if w := &s.Watermarks; w.Metric == NoWatermark && w.High|w.Mid|w.Low > 0 {
-		l.add(Warning, "watermarks-ignored", at+"/watermarks/metric", "Write free_mem_rate, or zeros.", "the watermarks are not looked at: the metric is none")
+		l.add(Warning, "watermarks-ignored", at+"/watermarks/metric", "Write free_mem_rate, or zeros.",
+			"the watermarks are not looked at: the metric is none")
+	}
+}
+
+// pageLeast is the smallest page of any architecture, in bytes.
+const pageLeast = 4096
+
+// addresses: the kernel takes the ends of filters down to whole pages.
+func (l *linter) addresses(c *Context, s *Scheme, at string) {
+	grain := max(pageLeast/max(value(c.AddrUnit), 1), 1)
+	for _, p := range s.Order(c.Operations) {
+		if p.Type == FilterAddr && (value(p.AddrStart)%grain > 0 || value(p.AddrEnd)%grain > 0) {
+			l.add(Warning, "unaligned", at+"/"+p.File, "Align both ends to pages.",
+				"%s: the kernel takes both ends down to whole pages", p.String())
+		}
 	}
 }
 
@@ -127,10 +144,12 @@ func (l *linter) quotas(s *Scheme, at string) {
 	case len(q.Goals) > 0 && q.ResetMS == 0:
 		l.add(Failure, "goal-without-reset", at+"/reset_interval_ms", "Set it, such as to 1000.", "goals have no effect while it is 0")
 	case !limited && len(q.Goals) == 0 && s.Action != Stat:
-		l.add(Note, "no-quota", at, "Set ms or bytes, and reset_interval_ms.", "nothing limits how much time and memory %s takes at once", s.Action)
+		l.add(Note, "no-quota", at, "Set ms or bytes, and reset_interval_ms.",
+			"nothing limits how much time and memory %s takes at once", s.Action)
 	}
 	if limited && q.Weights == (Weights{}) && s.Action != Stat {
-		l.add(Note, "no-weights", at+"/weights", "Set the weight of age or nr_accesses.", "all weights are 0: where the quota does not reach, chance decides what is first")
+		l.add(Note, "no-weights", at+"/weights", "Set the weight of age or nr_accesses.",
+			"all weights are 0: where the quota does not reach, chance decides what is first")
 	}
 	for i, g := range q.Goals {
 		if g.Target == 0 {

@@ -45,13 +45,16 @@ func TestLint(t *testing.T) {
 		{"dead behind its like", quiet(PAddr, Stat, nil, []Filter{memcg("/a", y, n), memcg("/a/", y, y), anon}), nil, []string{"dead-filter ops_filters/1"}},
 		{"size within a size", quiet(PAddr, Stat, nil, []Filter{hugepage(4096, 1<<21, y, n), hugepage(8192, 16384, y, n)}), nil,
 			[]string{"dead-filter ops_filters/1"}},
-		{"addresses in two parts", quiet(PAddr, Stat, []Filter{addr(0, 10, y, n), addr(10, 20, y, n), addr(5, 15, y, n)}, nil), nil,
+		{"behind sizes up to one", quiet(PAddr, Stat, nil, []Filter{hugepage(0, 8192, y, n), filter(FilterActive, y, n)}), nil, nil},
+		{"addresses in two parts", quiet(PAddr, Stat, []Filter{addr(0, 4096, y, n), addr(4096, 8192, y, n), addr(0, 8192, y, n)}, nil), nil,
 			[]string{"dead-filter core_filters/2"}},
-		{"addresses beyond", quiet(PAddr, Stat, []Filter{addr(0, 10, y, n), addr(5, 15, y, n)}, nil), nil, nil},
+		{"addresses beyond", quiet(PAddr, Stat, []Filter{addr(0, 4096, y, n), addr(0, 8192, y, n)}, nil), nil, nil},
+		{"unaligned", quiet(PAddr, Stat, []Filter{addr(0, 4095, y, n)}, nil), nil, []string{"unaligned core_filters/0"}},
+		{"units", quiet(PAddr, Stat, []Filter{addr(0, 1, y, n)}, nil), func(c *Context, _ *Scheme) { unit := uint64(4096); c.AddrUnit = &unit }, nil},
 		{"all rejected", quiet(PAddr, Stat, nil, []Filter{anon, file}), nil, []string{"all-rejected "}},
 		{"behind a core that decides", quiet(PAddr, Stat, []Filter{target(0, y, n), target(0, n, y)}, []Filter{anon}), nil,
 			[]string{"core-allows core_filters/1", "core-default core_filters/1", "dead-filter ops_filters/0"}},
-		{"core allows past the last look", quiet(PAddr, PageOut, []Filter{addr(0, 10, y, y)}, nil), nil,
+		{"core allows past the last look", quiet(PAddr, PageOut, []Filter{addr(0, 4096, y, y)}, nil), nil,
 			[]string{"core-allows core_filters/0", "default-reject core_filters/0"}},
 		{"ignored", quiet(VAddr, Cold, nil, []Filter{anon}), nil, []string{"ignored-filters ops_filters"}},
 		{"not ignored", quiet(VAddr, MigrateCold, nil, []Filter{anon}), nil, nil},
@@ -107,6 +110,7 @@ func TestValidate(t *testing.T) {
 		"target":     {func(_ *Context, s *Scheme) { s.CoreFilters = []Filter{target(2, true, false)} }, "damon_target_idx"},
 	} {
 		in := quiet(PAddr, PageOut, nil, nil)
+		in.Targets[1].Regions = []AddrRegion{{1, 5}, {5, 6}}
 		k := Kdamond{State: On, Contexts: []Context{in}}
 		if err := k.Validate(0); err != nil {
 			t.Fatal(err)

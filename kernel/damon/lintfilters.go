@@ -11,7 +11,8 @@ func (l *linter) filters(by Operations, s *Scheme, at string) {
 		l.ignored(by, s, at)
 	}
 	if len(s.Filters) > 0 && (s.CoreFilters != nil || s.OpsFilters != nil) {
-		l.add(Note, "old-directory", at+"/filters", "Use core_filters and ops_filters.", "the directory is deprecated: its filters come behind those of the others, whatever one thinks of their order")
+		l.add(Note, "old-directory", at+"/filters", "Use core_filters and ops_filters.",
+			"the directory is deprecated: its filters come behind those of the others, whatever one thinks of their order")
 	}
 	order := s.Order(by)
 	l.young(order, at)
@@ -32,7 +33,8 @@ func (l *linter) ignored(by Operations, s *Scheme, at string) {
 func (l *linter) young(order []Placed, at string) {
 	for _, p := range order {
 		if p.Type == FilterYoung && p.File != "" {
-			l.add(Note, "side-effect", at+"/"+p.File, "Nothing, if that is meant.", "the filter takes the accessed bit away from what is young: others who look at it see less")
+			l.add(Note, "side-effect", at+"/"+p.File, "Nothing, if that is meant.",
+				"the filter takes the accessed bit away from what is young: others who look at it see less")
 		}
 	}
 }
@@ -90,7 +92,8 @@ func (l *linter) decided(by Operations, s *Scheme, order []Placed, pages []Page,
 	}
 	for _, p := range order {
 		if p.File != "" && !live[p.File] {
-			l.add(Failure, "dead-filter", at+"/"+p.File, "Remove it, or move it up.", "%s: it decides about no memory, as those before it decide about all that it matches", p.String())
+			l.add(Failure, "dead-filter", at+"/"+p.File, "Remove it, or move it up.",
+				"%s: it decides about no memory, as those before it decide about all that it matches", p.String())
 		}
 	}
 	if !applied {

@@ -140,7 +140,8 @@ func TestDenied(t *testing.T) {
 // What is not known is named, not lost.
 func TestUnknownFiles(t *testing.T) {
 	f := tree618(t)
-	want := []string{"kdamonds/0/contexts/0/schemes/0/dests/hint", "kdamonds/0/contexts/0/schemes/0/quotas/new", "kdamonds/0/contexts/0/schemes/0/tried_regions/more", "other"}
+	want := []string{"kdamonds/0/contexts/0/schemes/0/dests/hint", "kdamonds/0/contexts/0/schemes/0/quotas/new",
+		"kdamonds/0/contexts/0/schemes/0/tried_regions/more", "other"}
 	for _, name := range want {
 		writeFile(t, filepath.Join(f.Admin(), name), "1")
 	}

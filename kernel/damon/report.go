@@ -99,12 +99,14 @@ func NewExplainReport(kdamonds []Kdamond, page Page) *ExplainReport {
 
 func explained(s *Scheme, by Operations, page Page) SchemeExplained {
 	e := s.Explain(by, page)
-	one := SchemeExplained{Operations: clean(by), Action: clean(s.Action), Verdict: e.Verdict, Why: guarantee.Text(e.Why), Needs: e.Needs, Steps: []StepExplained{}}
+	one := SchemeExplained{Operations: clean(by), Action: clean(s.Action), Verdict: e.Verdict, Why: guarantee.Text(e.Why),
+		Needs: e.Needs, Steps: []StepExplained{}}
 	if e.By != nil {
 		one.By = e.By.name()
 	}
 	for _, step := range e.Steps {
-		one.Steps = append(one.Steps, StepExplained{step.Filter.name(), step.Filter.Layer, guarantee.Text(step.Filter.String()), step.Matches})
+		one.Steps = append(one.Steps, StepExplained{step.Filter.name(), step.Filter.Layer,
+			guarantee.Text(step.Filter.String()), step.Matches})
 	}
 	return one
 }

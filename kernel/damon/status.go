@@ -80,6 +80,9 @@ func (s *Status) unseen(err error) { s.Unseen = append(s.Unseen, guarantee.Text(
 // processes looks for threads of the kernel named kdamond, and for those who have files of
 // the interface open.
 func (s *Status) processes(proc process.FS, admin string) error {
+	if real, err := filepath.EvalSymlinks(admin); err == nil {
+		admin = real // as links to open files say it
+	}
 	pids, err := proc.PIDs()
 	if err != nil {
 		return err

@@ -52,6 +52,16 @@ func TestOwners(t *testing.T) {
 	}
 }
 
+// What is hidden can't say whose a thread is, and nothing is concluded from its silence.
+func TestOwnerHidden(t *testing.T) {
+	enabled := &Modules{Stat: &StatModule{Enabled: true}}
+	for _, s := range []*Status{{Modules: enabled}, {Interface: &Interface{}}, {}} {
+		if got := s.thread(7, "kdamond.0"); got.Owner != ByUnknown || !strings.Contains(got.Evidence, "hidden") {
+			t.Errorf("%+v", got)
+		}
+	}
+}
+
 // Who has a file of the interface open is named.
 func TestHolders(t *testing.T) {
 	f := tree618(t)

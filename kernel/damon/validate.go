@@ -46,7 +46,8 @@ const regionsLeast = 3
 func (v *validator) context(c *Context, at string) {
 	_, known := c.Operations.Does(Stat)
 	v.check(known, at+"/operations", "%q is not known", c.Operations)
-	v.check(c.Available == nil || slices.Contains(c.Available, c.Operations), at+"/operations", "%s: this kernel has %v", c.Operations, c.Available)
+	v.check(c.Available == nil || slices.Contains(c.Available, c.Operations), at+"/operations",
+		"%s: this kernel has %v", c.Operations, c.Available)
 	if c.AddrUnit != nil {
 		v.check(*c.AddrUnit > 0, at+"/addr_unit", "no unit of addresses can be 0")
 	}
@@ -65,7 +66,8 @@ func (v *validator) attributes(a *Attributes, at string) {
 	i := &a.Intervals
 	v.check(i.Sample <= i.Aggr, at+"/intervals/aggr_us", "%d is shorter than one sample, %d", i.Aggr, i.Sample)
 	if g := i.Goal; g != nil && g.Aggrs > 0 {
-		v.check(g.MinSample <= g.MaxSample, at+"/intervals/intervals_goal/max_sample_us", "%d is below the least, %d", g.MaxSample, g.MinSample)
+		v.check(g.MinSample <= g.MaxSample, at+"/intervals/intervals_goal/max_sample_us",
+			"%d is below the least, %d", g.MaxSample, g.MinSample)
 		v.check(Range{g.MinSample, g.MaxSample}.Has(i.Sample), at+"/intervals/sample_us", "%d is not within the goal's %d to %d", i.Sample,
 			g.MinSample, g.MaxSample)
 	}
@@ -91,7 +93,8 @@ func (v *validator) scheme(s *Scheme, targets int, at string) {
 		v.check(w.High >= w.Mid && w.Mid >= w.Low, at+"/watermarks", "high %d, mid %d, low %d: want them falling", w.High, w.Mid, w.Low)
 	}
 	for i, g := range s.Quotas.Goals {
-		v.check(g.Metric == nil || slices.Contains(goalMetrics, *g.Metric), fmt.Sprintf("%s/quotas/goals/%d/target_metric", at, i), "not known")
+		v.check(g.Metric == nil || slices.Contains(goalMetrics, *g.Metric),
+			fmt.Sprintf("%s/quotas/goals/%d/target_metric", at, i), "not known")
 	}
 	for dir, list := range map[string][]Filter{"core_filters": s.CoreFilters, "ops_filters": s.OpsFilters, "filters": s.Filters} {
 		for i := range list {
