@@ -16,6 +16,9 @@ func (o *Owner) Alloc(n int) (Secret, error) {
 	if n <= 0 || n > MaxSize {
 		return Secret{}, failed("alloc", region.ErrSize)
 	}
+	if o.pool == nil { // no pool made it
+		return Secret{}, failed("alloc", region.ErrClosed)
+	}
 	if err := o.charge(n); err != nil {
 		return Secret{}, failed("alloc", err)
 	}

@@ -57,6 +57,9 @@ func (o *Owner) refund(n int) {
 
 // FreeAll frees all secrets of the owner, but for those in use, and returns how many it freed.
 func (o *Owner) FreeAll() (freed int, err error) {
+	if o.pool == nil { // no pool made it
+		return 0, nil
+	}
 	o.pool.eachSlot(func(s *slot) {
 		state := s.state.Load()
 		if state&kindMask != live || s.owner.Load() != o {

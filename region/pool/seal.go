@@ -89,13 +89,16 @@ func (s Secret) Seal() (*Sealed, error) {
 }
 
 // Len returns how many bytes the secret has.
-func (s *Sealed) Len() int { return len(s.text) - tagSize }
+func (s *Sealed) Len() int { return max(0, len(s.text)-tagSize) }
 
 const tagSize = 16 // of GCM
 
 // Open returns a new secret, on the account of an owner, with what was sealed. nil is nobody. The
 // Sealed stays, and can be opened again. region.ErrCorrupt says that it was changed.
 func (s *Sealed) Open(o *Owner) (Secret, error) {
+	if s.pool == nil { // no pool made it
+		return Secret{}, failed("open", region.ErrClosed)
+	}
 	if o == nil {
 		o = &s.pool.nobody
 	}
