@@ -152,11 +152,7 @@ func (k *keeper) askState(t *tracee) error {
 	return nil
 }
 
-// Seals of a memfd (fcntl(2)).
-const (
-	getSeals = 1034 // F_GET_SEALS
-	sealExec = 0x20 // F_SEAL_EXEC
-)
+const getSeals = 1034 // F_GET_SEALS (fcntl(2))
 
 // askMemfd asks for a memfd with no flags, which the setting of the namespace makes one that can't be
 // executed: the filter, which refuses one that is said to be, does not tell whether the setting is there.
@@ -177,7 +173,7 @@ func (k *keeper) askMemfd(t *tracee) error {
 		if _, _, err := t.call("close", fd); err != nil {
 			return err
 		}
-		got = fmt.Sprintf("F_SEAL_EXEC %v", seals&sealExec != 0)
+		got = fmt.Sprintf("F_SEAL_EXEC %v", seals&sys.SealExec != 0)
 	}
 	control, shown := tmpfsSeals()
 	return k.say(MemfdNoExec, "memfd_create(0), fcntl(F_GET_SEALS)", got, "F_SEAL_EXEC true", control, shown)
@@ -197,7 +193,7 @@ func tmpfsSeals() (control string, shown bool) {
 	if err != nil {
 		return err.Error(), false
 	}
-	return fmt.Sprintf("of a file on tmpfs F_SEAL_EXEC %v", seals&sealExec != 0), seals&sealExec == 0
+	return fmt.Sprintf("of a file on tmpfs F_SEAL_EXEC %v", seals&sys.SealExec != 0), seals&sys.SealExec == 0
 }
 
 const privateAnonymous = sys.MapPrivate | sys.MapAnonymous

@@ -34,10 +34,6 @@ func newGroup(s *Settings) (*group, error) {
 // String implements fmt.Stringer.
 func (g *group) String() string { return fmt.Sprintf("%s (version %d)", g.Dir(), g.Version()) }
 
-func (g *group) add(pid int) error { return g.Add(pid) }
-
-func (g *group) remove() error { return g.Remove() }
-
 // hold says what the kernel says of the group, and what it should say.
 func (g *group) hold() (raw []string, ok bool, err error) {
 	want := map[string]int64{"memory.swappiness": 0}

@@ -68,6 +68,9 @@ func Run(c Config) (syscall.WaitStatus, error) {
 	if !asked {
 		return 0, ErrNotHooked
 	}
+	if c.Settings == nil || len(c.Command) == 0 {
+		return 0, errors.New("a launch takes settings and a command")
+	}
 	path, err := exec.LookPath(c.Command[0])
 	if err != nil && !errors.Is(err, exec.ErrDot) {
 		if errors.Is(err, os.ErrPermission) {
@@ -126,7 +129,7 @@ func (l *launcher) run(path string) (status syscall.WaitStatus, err error) {
 			l.launch.Steps = append(l.launch.Steps, Step{MemoryGroup, "", err.Error()})
 		} else {
 			l.launch.Steps = append(l.launch.Steps, Step{Rule: MemoryGroup, Detail: l.group.String()})
-			defer func() { err = errors.Join(err, l.group.remove()) }()
+			defer func() { err = errors.Join(err, l.group.Remove()) }()
 		}
 	}
 	caught := l.signals()
@@ -167,7 +170,7 @@ var errDry = errors.New("not to be started")
 // start starts the outer stage, in its namespaces and its cgroup.
 func (l *launcher) start(path string) error {
 	s := l.config.Settings
-	o := order{Settings: *s, Path: path, Args: l.config.Command, Env: os.Environ(), Group: true, Skip: l.config.skip, Ignored: l.ignored}
+	o := order{Settings: *s, Path: path, Args: l.config.Command, Env: os.Environ(), Skip: l.config.skip, Ignored: l.ignored}
 	if s.on(Lock) && os.Geteuid() == 0 {
 		o.Keep = []int{sys.CapIPCLock} // root too is held to the limit without it
 	}
@@ -193,7 +196,7 @@ func (l *launcher) start(path string) error {
 		return startError(err)
 	}
 	if l.group != nil {
-		if err := l.group.add(l.outer.Process.Pid); err != nil {
+		if err := l.group.Add(l.outer.Process.Pid); err != nil {
 			l.launch.Steps = append(l.launch.Steps, Step{MemoryGroup, "", err.Error()})
 		}
 	}

@@ -221,3 +221,16 @@ func processes(t *testing.T, word string) (all []int) {
 	}
 	return all
 }
+
+// TestRunRefuses: what is no launch is an error.
+func TestRunRefuses(t *testing.T) {
+	s, err := guard.Combine(guard.Builtin()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []guard.Config{{}, {Settings: s}, {Command: []string{"/bin/true"}}} {
+		if _, err := guard.Run(c); err == nil {
+			t.Errorf("%+v: no error", c)
+		}
+	}
+}

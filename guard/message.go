@@ -20,7 +20,6 @@ type order struct {
 	Path     string   `json:"path"` // of the program
 	Args     []string `json:"args"`
 	Env      []string `json:"env"`
-	Group    bool     `json:"group"`          // the program has a process group of its own
 	Keep     []int    `json:"keep,omitempty"` // capabilities that it keeps
 	// Ignored are the signals that the launcher was started to ignore, as nohup(1) does.
 	Ignored []int `json:"ignored,omitempty"`

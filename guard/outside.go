@@ -120,7 +120,7 @@ func (f finding) believed() finding {
 func (l *launcher) privileges() finding {
 	keep := uint64(0)
 	if l.config.Settings.on(Lock) && os.Geteuid() == 0 {
-		keep = 1 << 14 // CAP_IPC_LOCK, without which root too is held to the lock limit
+		keep = 1 << sys.CapIPCLock // CAP_IPC_LOCK, without which root too is held to the lock limit
 	}
 	zero := func(line string) bool {
 		_, value, _ := strings.Cut(line, ":")

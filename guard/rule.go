@@ -33,7 +33,7 @@ type RuleInfo struct {
 	Does        string `json:"does"`
 	Mechanism   string `json:"mechanism"`
 	Requirement string `json:"requirement"`
-	// Promise says what the mechanism can't.
+	// Limit says what the mechanism can't.
 	Limit string `json:"limit,omitempty"`
 }
 

@@ -28,7 +28,7 @@ func inner(w *wire, file *os.File, o *order) int {
 	}
 	cmd := next("target", file, w.socket, theirs)
 	cmd.SysProcAttr.Ptrace = traceable
-	cmd.SysProcAttr.Setpgid = o.Group
+	cmd.SysProcAttr.Setpgid = true // which the terminal is lent to
 	if err := cmd.Start(); err != nil {
 		return fail(w, "inner", fmt.Errorf("start the target: %w", err))
 	}

@@ -26,20 +26,17 @@ const (
 	PrSetTHPDisable  = unix.PR_SET_THP_DISABLE
 	PrGetTHPDisable  = unix.PR_GET_THP_DISABLE
 	PrGetMemoryMerge = 68
-	PrGetNoNewPrivs  = unix.PR_GET_NO_NEW_PRIVS
-	PrGetSeccomp     = unix.PR_GET_SECCOMP
 	prCapbsetDrop    = unix.PR_CAPBSET_DROP
 	prCapAmbient     = unix.PR_CAP_AMBIENT
 )
 
 // Capabilities that are kept or asked for.
 const (
-	CapIPCLock     = unix.CAP_IPC_LOCK
-	CapSysAdmin    = unix.CAP_SYS_ADMIN
-	CapSysPtrace   = unix.CAP_SYS_PTRACE
-	CapSetPCAP     = unix.CAP_SETPCAP
-	CapSysResource = unix.CAP_SYS_RESOURCE
-	CapLast        = 63
+	CapIPCLock   = unix.CAP_IPC_LOCK
+	CapSysAdmin  = unix.CAP_SYS_ADMIN
+	CapSysPtrace = unix.CAP_SYS_PTRACE
+	CapSetPCAP   = unix.CAP_SETPCAP
+	CapLast      = 63
 )
 
 // KeepCapabilities takes all capabilities from the calling thread but some, the bounding set
@@ -114,13 +111,6 @@ func MountNoExec(folder string) error {
 func MountReadOnly(folder string) error {
 	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
 	return os.NewSyscallError("mount_setattr", unix.MountSetattr(-1, folder, unix.AT_RECURSIVE, &attr))
-}
-
-// ReadOnlyMount reports whether a path is on a mount that is read-only.
-func ReadOnlyMount(path string) (bool, error) {
-	var s unix.Statfs_t
-	err := unix.Statfs(path, &s)
-	return s.Flags&unix.ST_RDONLY != 0, os.NewSyscallError("statfs", err)
 }
 
 // NoExecMount reports whether a path is on a mount from which nothing is executed.

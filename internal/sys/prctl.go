@@ -9,9 +9,6 @@ const (
 	MDWERefuseExecGain  = 1 // PR_MDWE_REFUSE_EXEC_GAIN
 	MDWENoInherit       = 2 // PR_MDWE_NO_INHERIT (Linux 6.6)
 	PrSetMemoryMerge    = 67
-	PrSetVMA            = 0x53564d41
-	PrSetVMAAnonName    = 0
-	PrSetNoNewPrivs     = unix.PR_SET_NO_NEW_PRIVS
 	PrSetChildSubreaper = unix.PR_SET_CHILD_SUBREAPER
 )
 
@@ -31,7 +28,6 @@ const (
 	LimitMemlock = unix.RLIMIT_MEMLOCK
 	LimitCore    = unix.RLIMIT_CORE
 	LimitAS      = unix.RLIMIT_AS
-	LimitData    = unix.RLIMIT_DATA
 )
 
 // SetLimit sets the soft limit of a resource of this process, and lowers the hard one to

@@ -1,9 +1,6 @@
 package sys
 
-import (
-	"sync/atomic"
-	"unsafe"
-)
+import "unsafe"
 
 // LoadWord loads 8 bytes at the begin of b with one instruction, whatever its alignment. The
 // race detector does not see it.
@@ -44,9 +41,4 @@ func LoadBoth(a, b []byte) (first, second uint64) {
 	first = *(*uint64)(unsafe.Pointer(unsafe.SliceData(a)))
 	second = *(*uint64)(unsafe.Pointer(unsafe.SliceData(b)))
 	return first, second
-}
-
-// AtomicWord is the aligned word at the begin of b, for atomic use.
-func AtomicWord(b []byte) *atomic.Uint64 {
-	return (*atomic.Uint64)(unsafe.Pointer(unsafe.SliceData(b)))
 }
