@@ -91,7 +91,14 @@ func TestFalseEvents(t *testing.T) {
 	if _, err := w.Add(group, Spec{Some, second, 2 * second}); err != nil {
 		t.Fatal(err)
 	}
-	next := run(t, w)
+	events := run(t, w)
+	next := func() Event { // the loopback may wake the loop twice for what was sent once
+		for {
+			if e := events(); e.At.Equal(w.now()) {
+				return e
+			}
+		}
+	}
 	k.pass(group, second, 100*time.Millisecond)
 	k.fire(group)
 	if e := next(); e.Confirmed || e.Stalled != 100*time.Millisecond || e.Gone {
