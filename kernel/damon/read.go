@@ -68,7 +68,7 @@ func newReader(f FS, root string) *reader {
 type tag struct {
 	name, count     string
 	list, optional  bool
-	since           string
+	since, mode     string
 	scalar, pointer bool
 }
 
@@ -78,7 +78,8 @@ func tagOf(field reflect.StructField) (t tag, ok bool) {
 		return t, false
 	}
 	words := strings.Split(text, ",")
-	t = tag{name: words[0], since: field.Tag.Get("since"), pointer: field.Type.Kind() == reflect.Pointer}
+	t = tag{name: words[0], since: field.Tag.Get("since"), mode: field.Tag.Get("mode"),
+		pointer: field.Type.Kind() == reflect.Pointer}
 	if t.optional = t.pointer || words[len(words)-1] == "optional"; t.optional && !t.pointer {
 		words = words[:len(words)-1]
 	}
