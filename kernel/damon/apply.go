@@ -10,7 +10,7 @@ import (
 	"syscall"
 )
 
-// Kept is a value that the kernel took, and does not show.
+// Kept is a value that the kernel keeps other than it was wanted.
 type Kept struct {
 	File        string // below the directory of the kdamonds
 	Wanted, Got string
@@ -18,7 +18,7 @@ type Kept struct {
 
 // Error implements error.
 func (k *Kept) Error() string {
-	return fmt.Sprintf("%s: %q was written, and the kernel says %q", k.File, k.Wanted, k.Got)
+	return fmt.Sprintf("%s: wanted %q, and the kernel says %q", k.File, k.Wanted, k.Got)
 }
 
 // Refused is a write that the kernel refused. Errors wrap what it said.

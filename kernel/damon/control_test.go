@@ -39,8 +39,8 @@ func start(t *testing.T, c *Control, want []Kdamond) *Change {
 // What is started is there, and nothing is left to write; it is tuned while it runs, as the same
 // threads; and what is stopped leaves nothing.
 func TestStartTuneStop(t *testing.T) {
-	for _, lacks := range [][]string{nil, lacks612} {
-		f := newFake(lacks...)
+	for _, age := range []age{linux73, linux618, linux612} {
+		f := newFake(age)
 		c := f.control(t, Options{})
 		started := start(t, c, planned())
 		if left, err := Diff(started.Kdamonds, planned()); err != nil || len(left) > 0 {
@@ -64,7 +64,7 @@ func TestStartTuneStop(t *testing.T) {
 		if _, err := c.Stop(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if files, active := f.everything(); !maps.Equal(files, newFake().files) || len(active) > 0 {
+		if files, active := f.everything(); !maps.Equal(files, newFake(linux73).files) || len(active) > 0 {
 			t.Errorf("left: %v, %v", files, active)
 		}
 		if _, err := os.Stat(c.file()); !os.IsNotExist(err) {
@@ -102,7 +102,7 @@ func TestDiffOrder(t *testing.T) {
 // Nothing of what somebody else made is touched: whatever is asked for is refused before
 // anything is written.
 func TestForeign(t *testing.T) {
-	f := newFake()
+	f := newFake(linux73)
 	start(t, f.control(t, Options{}), planned())
 	files, active := f.everything()
 	f.writes = nil
@@ -129,7 +129,7 @@ func TestForeign(t *testing.T) {
 
 // What is adopted is tuned as it runs and stopped, and its directories stay.
 func TestAdopt(t *testing.T) {
-	f := newFake()
+	f := newFake(linux73)
 	before := start(t, f.control(t, Options{}), planned()).Kdamonds
 	c := f.control(t, Options{Adopt: true})
 	if _, err := c.Start(t.Context(), planned()); !errors.Is(err, ErrRunning) {
@@ -171,7 +171,7 @@ func TestOurs(t *testing.T) {
 		"another's filters":  {func(f *fakeKernel, _ *Control) { _ = f.count("1/contexts/0/schemes/0/filters/nr_filters", "0") }, false},
 		"a record of others": {func(_ *fakeKernel, c *Control) { c.dir += "/other" }, false},
 	} {
-		f := newFake()
+		f := newFake(linux73)
 		c := f.control(t, Options{})
 		start(t, c, planned())
 		tt.do(f, c)
@@ -184,7 +184,7 @@ func TestOurs(t *testing.T) {
 
 // A record that can't be read is an error, and no leave to write.
 func TestRecordMalformed(t *testing.T) {
-	f := newFake()
+	f := newFake(linux73)
 	c := f.control(t, Options{})
 	start(t, c, planned())
 	if err := os.WriteFile(c.file(), []byte("{}"), 0o600); err != nil {
@@ -197,7 +197,7 @@ func TestRecordMalformed(t *testing.T) {
 
 // A dry run writes nothing, and says what would be written.
 func TestDryRun(t *testing.T) {
-	f := newFake()
+	f := newFake(linux73)
 	c := f.control(t, Options{DryRun: true})
 	dry := start(t, c, planned())
 	if len(f.writes) > 0 || !dry.DryRun || len(dry.Kdamonds) > 0 {
@@ -230,7 +230,7 @@ func TestUnsupported(t *testing.T) {
 		},
 		"6.15 ": func(k *Kdamond) { k.Contexts[0].Attrs.Intervals.Goal = &IntervalsGoal{Aggrs: 3, MaxSample: 9000} },
 	} {
-		f := newFake(lacks612...)
+		f := newFake(linux612)
 		c := f.control(t, Options{})
 		want := []Kdamond{NewKdamond(PAddr)}
 		change(&want[0])
@@ -238,7 +238,7 @@ func TestUnsupported(t *testing.T) {
 		if _, err := c.Start(t.Context(), want); !errors.As(err, &of) || of.Since != strings.TrimSpace(since) {
 			t.Errorf("%s: %v", since, err)
 		}
-		if !maps.Equal(f.files, newFake().files) {
+		if !maps.Equal(f.files, newFake(linux73).files) {
 			t.Errorf("%s: left %v", since, f.files)
 		}
 		start(t, c, []Kdamond{NewKdamond(PAddr)})
@@ -255,7 +255,7 @@ func TestUnsupported(t *testing.T) {
 
 // Lists that are empty are no wish for a directory that this kernel lacks.
 func TestEmptyLists(t *testing.T) {
-	f := newFake(lacks612...)
+	f := newFake(linux612)
 	want := []Kdamond{NewKdamond(PAddr)}
 	s := NewScheme(Stat)
 	s.CoreFilters, s.OpsFilters, s.Dests = []Filter{}, []Filter{}, []Dest{}
@@ -269,7 +269,7 @@ func TestEmptyLists(t *testing.T) {
 
 // Statistics are what was last asked for.
 func TestRun(t *testing.T) {
-	f := newFake()
+	f := newFake(linux73)
 	c := f.control(t, Options{})
 	tried := func(list []Kdamond) uint64 { return list[1].Contexts[0].Schemes[0].Stats.Tried }
 	started := start(t, c, planned())
@@ -282,7 +282,7 @@ func TestRun(t *testing.T) {
 	}
 	f.end(1)
 	var of *Refused
-	if _, err := c.Run(t.Context(), 1, UpdateStats); !errors.Is(err, syscall.EINVAL) || !errors.As(err, &of) || of.File != "1/state" {
+	if _, err := c.Run(t.Context(), 1, UpdateStats); !errors.Is(err, syscall.ECANCELED) || !errors.As(err, &of) || of.File != "1/state" {
 		t.Errorf("it has ended: %v", err)
 	}
 	for _, command := range []Command{TurnOn, TurnOff, Commit} {
@@ -297,7 +297,7 @@ func TestRun(t *testing.T) {
 
 // What can't be done is said before anything is written.
 func TestRefusedBefore(t *testing.T) {
-	f := newFake()
+	f := newFake(linux73)
 	c := f.control(t, Options{})
 	if _, err := c.Stop(t.Context()); !errors.Is(err, ErrNone) {
 		t.Errorf("stop: %v", err)
@@ -336,21 +336,21 @@ func TestRefusedBefore(t *testing.T) {
 
 // Beside a module nothing else may watch: the error names it.
 func TestModuleWatches(t *testing.T) {
-	f := newFake()
+	f := newFake(linux73)
 	f.module = "damon_stat"
 	_, err := f.control(t, Options{}).Start(t.Context(), planned())
 	var of *Refused
 	if !errors.Is(err, syscall.EBUSY) || !errors.As(err, &of) || !slices.Equal(of.Modules, []string{"damon_stat"}) {
 		t.Errorf("%v", err)
 	}
-	if !maps.Equal(f.files, newFake().files) {
+	if !maps.Equal(f.files, newFake(linux73).files) {
 		t.Errorf("left: %v", f.files)
 	}
 }
 
 // Of two that change the interface, one waits for the other.
 func TestLock(t *testing.T) {
-	f := newFake()
+	f := newFake(linux73)
 	c := f.control(t, Options{})
 	start(t, c, planned())
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)

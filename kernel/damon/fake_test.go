@@ -1,7 +1,6 @@
 package damon
 
 import (
-	"io/fs"
 	"maps"
 	"os"
 	"path"
@@ -18,13 +17,13 @@ import (
 type fakeKernel struct {
 	root    string
 	files   map[string]string // below kdamonds, what they say
-	lacks   []string          // files that this kernel has none of, as patterns
-	module  string            // it watches: beside it nothing else may
-	pids    []int             // of processes that there are
-	next    int               // the pid of the next kdamond
-	active  map[int]string    // what a kdamond that runs was told
-	counts  map[int]int       // what it tried
-	writes  []string          // what was written, in order
+	age     age
+	module  string         // it watches: beside it nothing else may
+	pids    []int          // of processes that there are
+	next    int            // the pid of the next kdamond
+	active  map[int]string // what a kdamond that runs was told
+	counts  map[int]int    // what it tried
+	writes  []string       // what was written, in order
 	refuses func(file string) error
 	keeps   map[string]string // what a file says whatever is written
 }
@@ -58,14 +57,23 @@ var fakeFiles = map[string]string{
 
 const fakeFilter = "type=anon matching=N allow=N memcg_path= addr_start=0 addr_end=0 damon_target_idx=0 min=0 max=0"
 
-// lacks612 is what Linux 6.12 has none of.
+// age is how old the kernel is: what TestScript found to differ.
+type age int
+
+const (
+	linux73  age = iota
+	linux618     // a kdamond that has ended: off is EPERM, other commands EINVAL
+	linux612     // has less files; ends a kdamond, and says nothing, where it refuses to commit
+)
+
+// lacks612 are files that Linux 6.12 has none of.
 var lacks612 = []string{"N/refresh_ms", "N/contexts/N/addr_unit", "N/contexts/N/monitoring_attrs/intervals/intervals_goal",
 	"N/contexts/N/schemes/N/core_filters", "N/contexts/N/schemes/N/ops_filters", "N/contexts/N/schemes/N/dests",
 	"N/contexts/N/schemes/N/filters/N/allow", "N/contexts/N/schemes/N/filters/N/min", "N/contexts/N/schemes/N/filters/N/max",
 	"N/contexts/N/schemes/N/stats/sz_ops_filter_passed", "N/contexts/N/schemes/N/quotas/goals/N/nid"}
 
-func newFake(lacks ...string) *fakeKernel {
-	f := &fakeKernel{root: "/fake/kernel/mm/damon/admin", lacks: lacks, pids: []int{1, os.Getpid()}, next: 100, active: map[int]string{},
+func newFake(a age) *fakeKernel {
+	f := &fakeKernel{root: "/fake/kernel/mm/damon/admin", age: a, pids: []int{1, os.Getpid()}, next: 100, active: map[int]string{},
 		counts: map[int]int{}, files: map[string]string{"nr_kdamonds": "0"}, keeps: map[string]string{}}
 	return f
 }
@@ -148,7 +156,7 @@ func (f *fakeKernel) write(full, text string) error {
 
 func (f *fakeKernel) store(file, text string) error {
 	if _, ok := f.files[file]; !ok {
-		return fs.ErrNotExist
+		return syscall.ENOENT
 	}
 	if f.refuses != nil {
 		if err := f.refuses(file); err != nil {
@@ -208,7 +216,8 @@ func (f *fakeKernel) make(dir string) {
 	for _, entry := range strings.Fields(fakeFiles[pattern(dir)]) {
 		name, says, _ := strings.Cut(entry, "=")
 		file := path.Join(dir, name)
-		if !slices.ContainsFunc(f.lacks, func(p string) bool { return pattern(file) == p || strings.HasPrefix(pattern(file), p+"/") }) {
+		lacks := slices.ContainsFunc(lacks612, func(p string) bool { return pattern(file) == p || strings.HasPrefix(pattern(file), p+"/") })
+		if f.age < linux612 || !lacks {
 			f.files[file] = says
 		}
 	}
@@ -270,7 +279,7 @@ func fakeNumber(file, text string) (string, error) {
 		says = strconv.FormatUint(n, 10)
 	}
 	switch {
-	case err != nil && strings.Contains(err.Error(), "range"):
+	case err != nil && strings.Contains(err.Error(), "range") && base != "pid_target":
 		return "", syscall.ERANGE
 	case err != nil, base == "addr_unit" && says == "0":
 		return "", syscall.EINVAL
@@ -281,13 +290,17 @@ func fakeNumber(file, text string) (string, error) {
 // command carries out what is written to a state.
 func (f *fakeKernel) command(n int, text string) error {
 	_, running := f.active[n]
+	_, started := f.counts[n]
 	dir := strconv.Itoa(n)
 	switch Command(text) {
 	case TurnOn:
 		return f.turnOn(n)
 	case TurnOff:
-		if _, started := f.counts[n]; !started {
+		if !started {
 			return syscall.EINVAL
+		}
+		if !running && f.age >= linux618 {
+			return syscall.EPERM
 		}
 		f.end(n)
 		return nil
@@ -295,11 +308,18 @@ func (f *fakeKernel) command(n int, text string) error {
 	default:
 		return syscall.EINVAL
 	}
-	if !running {
+	if !started || !running && f.age >= linux618 {
 		return syscall.EINVAL
+	}
+	if !running {
+		return syscall.ECANCELED
 	}
 	if Command(text) == Commit {
 		if err := f.refusesConfig(dir); err != nil {
+			if f.age >= linux612 {
+				f.end(n)
+				return nil
+			}
 			return err
 		}
 		f.active[n] = f.config(dir)

@@ -37,7 +37,7 @@ func TestRollback(t *testing.T) {
 	} {
 		failures := 0
 		for k := 1; ; k++ {
-			f := newFake()
+			f := newFake(linux73)
 			c := f.control(t, Options{})
 			if name == "tune" {
 				start(t, c, planned())
@@ -69,7 +69,7 @@ func TestRollback(t *testing.T) {
 
 // Where putting back fails, too, the error says what is not as it was, and only that.
 func TestRollbackFails(t *testing.T) {
-	f := newFake()
+	f := newFake(linux73)
 	c := f.control(t, Options{})
 	start(t, c, planned())
 	const quota = "1/contexts/0/schemes/0/quotas/ms"
@@ -99,7 +99,7 @@ func TestRollbackFails(t *testing.T) {
 
 // What the kernel keeps other than it was written is an error, before anything is turned on.
 func TestKept(t *testing.T) {
-	f := newFake()
+	f := newFake(linux73)
 	const file = "1/contexts/0/schemes/0/quotas/ms"
 	f.keeps[file] = "9"
 	_, err := f.control(t, Options{}).Start(t.Context(), planned())
@@ -112,14 +112,14 @@ func TestKept(t *testing.T) {
 			t.Errorf("%v", f.writes)
 		}
 	}
-	if !maps.Equal(f.files, newFake().files) {
+	if !maps.Equal(f.files, newFake(linux73).files) {
 		t.Errorf("left: %v", f.files)
 	}
 }
 
 // A kdamond that was turned on and is off at once is no success.
 func TestEndsAtOnce(t *testing.T) {
-	f := newFake()
+	f := newFake(linux73)
 	f.keeps["0/state"] = "off"
 	_, err := f.control(t, Options{}).Start(t.Context(), planned())
 	var of *Kept
@@ -131,7 +131,7 @@ func TestEndsAtOnce(t *testing.T) {
 // A kernel that ends a kdamond over a set-up that it refuses makes it run again as another
 // thread: that is said, and it is still ours.
 func TestRollbackLost(t *testing.T) {
-	f := newFake()
+	f := newFake(linux73)
 	c := f.control(t, Options{})
 	start(t, c, planned())
 	f.refuses = func(file string) error {
@@ -154,7 +154,7 @@ func TestRollbackLost(t *testing.T) {
 
 // Intervals that the kernel tunes by a goal are its own.
 func TestTunedIntervals(t *testing.T) {
-	f := newFake()
+	f := newFake(linux73)
 	want := planned()
 	want[1].Contexts[0].Attrs.Intervals.Goal = &IntervalsGoal{AccessBP: 400, Aggrs: 3, MinSample: 5000, MaxSample: 10_000_000}
 	c := f.control(t, Options{})
