@@ -7,9 +7,9 @@
 //
 // # Waiting
 //
-// A [Trigger] is one threshold, a [Watcher] many, in an epoll loop of its own: the
-// runtime's poller does not ask for EPOLLPRI, by which the kernel tells. Three things are
-// easily done wrong, and are done here:
+// A [Watcher] waits for many triggers in an epoll loop of its own: the runtime's poller does
+// not ask for EPOLLPRI, by which the kernel tells. Four things are easily done wrong, and are
+// done here:
 //
 //   - Without CAP_SYS_RESOURCE the window must be a multiple of 2 seconds, uid 0 or not:
 //     EINVAL otherwise. The Watcher then widens window and threshold in proportion, and says
@@ -17,6 +17,9 @@
 //   - An event is not yet pressure: a trigger of an unprivileged process may fire when it is
 //     armed, for what lies before. The Watcher looks at the sum of stalls: an event is
 //     [Event.Confirmed] where it grew by the threshold within the last windows.
+//   - Who reads the file keeps triggers of unprivileged processes from being judged, this
+//     process too: they tell late, or never. The Watcher reads the sums once a window anyway,
+//     and tells of growth itself where the trigger has not.
 //   - A cgroup that is removed wakes its triggers with an error: [Event.Gone].
 //
 // Whether the kernel counts at all is told apart from no pressure: [ErrAbsent], [ErrOff].
