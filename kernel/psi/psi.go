@@ -7,9 +7,9 @@
 //
 // # Waiting
 //
-// A [Watcher] waits for many triggers in an epoll loop of its own: the runtime's poller does
-// not ask for EPOLLPRI, by which the kernel tells. Four things are easily done wrong, and are
-// done here:
+// A [Trigger] is one threshold, a [Watcher] many, in an epoll loop of its own: the runtime's
+// poller does not ask for EPOLLPRI, by which the kernel tells. Four things are easily done
+// wrong, and are done by the Watcher:
 //
 //   - Without CAP_SYS_RESOURCE the window must be a multiple of 2 seconds, uid 0 or not:
 //     EINVAL otherwise. The Watcher then widens window and threshold in proportion, and says
@@ -192,7 +192,8 @@ func NewTrigger(path, kind string, stall, window time.Duration) (*Trigger, error
 
 // Wait waits until the trigger fires, at most for timeout, and reports whether it did. The
 // kernel fires it at most once a window. An event alone proves nothing: compare the totals
-// of [Read] before and after.
+// of [Read] before and after; and read neither often, nor let others: without the capability
+// it is not judged then (see [Event]).
 func (t *Trigger) Wait(timeout time.Duration) (bool, error) { return sys.WaitPriority(t.f, timeout) }
 
 // Close ends the trigger.
