@@ -12,6 +12,9 @@ import (
 // ErrMalformed: the text or the page is not what the kernel's documentation says.
 var ErrMalformed = errors.New("malformed")
 
+// ErrNoField: the event of this kernel has no such field.
+var ErrNoField = errors.New("no such field")
+
 // Field is where a value lies in an event.
 type Field struct {
 	Name, Type   string
@@ -68,7 +71,7 @@ func (f *Format) Field(name string) (Field, error) {
 		}
 		return Field{}, fmt.Errorf("%w: %s.%s has %d bytes", ErrMalformed, f.Name, name, field.Size)
 	}
-	return Field{}, fmt.Errorf("%w: %s has no field %s", ErrMalformed, f.Name, name)
+	return Field{}, fmt.Errorf("%w: %s in %s", ErrNoField, name, f.Name)
 }
 
 // lines calls other for lines that are no fields.

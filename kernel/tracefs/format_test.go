@@ -33,8 +33,8 @@ func TestParseFormat(t *testing.T) {
 	if id, err := f.Field("target_id"); err != nil || id != (Field{"target_id", "unsigned long", 8, 8, false}) {
 		t.Errorf("%+v, %v", id, err)
 	}
-	for _, name := range []string{"comm", "age"} { // one is no number, one is not there
-		if got, err := f.Field(name); !errors.Is(err, ErrMalformed) {
+	for name, want := range map[string]error{"comm": ErrMalformed, "age": ErrNoField} { // one is no number, one is not there
+		if got, err := f.Field(name); !errors.Is(err, want) {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}
