@@ -140,7 +140,7 @@ func controlAnonymous(proc process.FS, frames *vma.Frames) (string, error) {
 
 // framesOf returns the frames behind own memory, all of which must be there.
 func framesOf(proc process.FS, b []byte) ([]uint64, error) {
-	p, err := proc.Open(os.Getpid())
+	p, err := proc.Self()
 	if err != nil {
 		return nil, noControl(err)
 	}
