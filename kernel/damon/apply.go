@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -101,14 +102,57 @@ func (f FS) enabled() []string {
 	return names
 }
 
-// apply carries out a change, and returns what is there then. Where that fails, it puts
-// back what was before.
-func (f FS) apply(before, want []Kdamond, writes []Write) ([]Kdamond, error) {
+// apply carries out a change, and returns what it wrote and what is there then. Where that
+// fails, it puts back what was before.
+func (f FS) apply(before, want []Kdamond, writes []Write) ([]Write, []Kdamond, error) {
 	after, err := f.reach(want, writes)
-	if err == nil {
-		return after, nil
+	if older, at := olderFilters(err, want); older != nil { // what was made anew has shown it
+		done := slices.IndexFunc(writes, func(w Write) bool { return w.File == at })
+		writes, after, err = f.goOn(older, writes[:max(done, 0)])
 	}
-	return nil, f.putBack(before, err)
+	if err == nil {
+		return writes, after, nil
+	}
+	return nil, nil, f.putBack(before, err)
+}
+
+// goOn carries out the rest of a change.
+func (f FS) goOn(want []Kdamond, done []Write) ([]Write, []Kdamond, error) {
+	in, err := f.Read()
+	if err != nil {
+		return nil, nil, err
+	}
+	writes, err := Diff(in.Kdamonds, want)
+	if err != nil {
+		return nil, nil, err
+	}
+	after, err := f.reach(want, writes)
+	return slices.Concat(done, writes), after, err
+}
+
+// olderFilters puts filters into the one directory for them that kernels before 6.15 have,
+// in the order in which they are asked, where it is for the others that a change failed;
+// at says which file was missing.
+func olderFilters(err error, want []Kdamond) (older []Kdamond, at string) {
+	var of *Unsupported
+	if !errors.As(err, &of) {
+		return nil, ""
+	}
+	parts := strings.Split(of.File, "/")
+	if !slices.Contains(parts, "core_filters") && !slices.Contains(parts, "ops_filters") {
+		return nil, ""
+	}
+	older = deepCopy(want)
+	for n := range older {
+		for i := range older[n].Contexts {
+			for j := range older[n].Contexts[i].Schemes {
+				s := &older[n].Contexts[i].Schemes[j]
+				s.Filters = slices.Concat(s.CoreFilters, s.OpsFilters, s.Filters)
+				s.CoreFilters, s.OpsFilters = nil, nil
+			}
+		}
+	}
+	return older, of.File
 }
 
 // reach writes values, compares what the kernel then says with what is wanted, and only

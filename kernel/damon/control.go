@@ -129,6 +129,10 @@ func (c *Control) change(ctx context.Context, keeps bool, plan func(now []Kdamon
 		return nil, err
 	}
 	writes, err := Diff(now, want)
+	if older, _ := olderFilters(err, want); older != nil {
+		want = older
+		writes, err = Diff(now, want)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -136,15 +140,15 @@ func (c *Control) change(ctx context.Context, keeps bool, plan func(now []Kdamon
 	if c.DryRun {
 		return change, nil
 	}
-	if change.Kdamonds, err = c.fs.apply(now, want, writes); err != nil {
-		return nil, c.after(err, now, adopted)
+	if change.Writes, change.Kdamonds, err = c.fs.apply(now, want, writes); err != nil {
+		return nil, c.after(err, adopted)
 	}
 	return change, c.ledger.write(change.Kdamonds, keeps && adopted)
 }
 
 // after keeps the record right where a change failed and all was put back: kdamonds may
 // run as new threads.
-func (c *Control) after(err error, before []Kdamond, adopted bool) error {
+func (c *Control) after(err error, adopted bool) error {
 	var of *Failed
 	if !errors.As(err, &of) || len(of.Left) > 0 || of.Undo != nil || len(of.Lost) == 0 {
 		return err

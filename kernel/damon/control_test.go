@@ -218,9 +218,9 @@ func TestUnsupported(t *testing.T) {
 	for since, change := range map[string]func(k *Kdamond){
 		"6.17": func(k *Kdamond) { k.RefreshMS = new(uint64(5)) },
 		"6.18": func(k *Kdamond) { k.Contexts[0].AddrUnit = new(uint64(8)) },
-		"6.15": func(k *Kdamond) {
-			s := NewScheme(Stat)
-			s.CoreFilters = []Filter{{Type: FilterAddr}}
+		"6.17 ": func(k *Kdamond) {
+			s := NewScheme(MigrateCold)
+			s.Dests = []Dest{{1, 1}}
 			k.Contexts[0].Schemes = []Scheme{s}
 		},
 		"6.14": func(k *Kdamond) {
@@ -253,12 +253,16 @@ func TestUnsupported(t *testing.T) {
 	}
 }
 
-// Lists that are empty are no wish for a directory that this kernel lacks.
-func TestEmptyLists(t *testing.T) {
+// What a kernel does anyway is no wish for a file that it lacks: a set-up of a newer kernel
+// that uses nothing new works on an older one.
+func TestUsual(t *testing.T) {
 	f := newFake(linux612)
 	want := []Kdamond{NewKdamond(PAddr)}
 	s := NewScheme(Stat)
 	s.CoreFilters, s.OpsFilters, s.Dests = []Filter{}, []Filter{}, []Dest{}
+	s.TargetNID, s.Filters = new(-1), []Filter{{Type: FilterAnon, Allow: new(false), Max: new(uint64(0))}}
+	s.Quotas.GoalTuner, want[0].RefreshMS = new("consist"), new(uint64(0))
+	want[0].Contexts[0].AddrUnit, want[0].Contexts[0].Attrs.Intervals.Goal = new(uint64(1)), &IntervalsGoal{}
 	want[0].Contexts[0].Schemes = []Scheme{s}
 	c := f.control(t, Options{})
 	start(t, c, want)
@@ -266,6 +270,47 @@ func TestEmptyLists(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A kernel that has but one directory for filters gets all of them there, in their order.
+func TestOlderFilters(t *testing.T) {
+	f := newFake(linux612)
+	c := f.control(t, Options{})
+	filtered := func(list []Kdamond) ([]Kdamond, error) {
+		s := &list[0].Contexts[0].Schemes[0]
+		s.OpsFilters = []Filter{{Type: FilterAnon, Matching: true, Allow: new(false)}}
+		s.CoreFilters = []Filter{{Type: FilterAddr, Matching: true, AddrStart: new(uint64(4096)), AddrEnd: new(uint64(8192))}}
+		return list, nil
+	}
+	want := []Kdamond{NewKdamond(PAddr)}
+	want[0].Contexts[0].Schemes = []Scheme{NewScheme(Stat)}
+	start(t, c, want)
+	tuned, err := c.Tune(t.Context(), filtered)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	f.writes = nil
+	started := start(t, c, must(filtered(want)))
+	for _, change := range []*Change{tuned, started} {
+		got := change.Kdamonds[0].Contexts[0].Schemes[0].Filters
+		if len(got) != 2 || got[0].Type != FilterAddr || value(got[0].AddrEnd) != 8192 || got[1].Type != FilterAnon || !got[1].Matching {
+			t.Errorf("%+v", got)
+		}
+	}
+	if len(started.Writes) != len(f.writes) {
+		t.Errorf("%d writes are told, of %d", len(started.Writes), len(f.writes))
+	}
+	if _, err := c.Tune(t.Context(), func(now []Kdamond) ([]Kdamond, error) {
+		now[0].Contexts[0].Schemes[0].OpsFilters = []Filter{{Type: FilterAnon, Allow: new(true)}}
+		return now, nil
+	}); err == nil || !strings.Contains(err.Error(), "allow") {
+		t.Errorf("it can't allow: %v", err)
+	}
+}
+
+func must[T any](v T, _ error) T { return v }
 
 // Statistics are what was last asked for.
 func TestRun(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strconv"
 )
 
@@ -54,7 +55,8 @@ const countFile = "nr_kdamonds"
 // order in which the kernel takes them: the number of directories before what is in them, and
 // commands to the states at the end. What is nil in want stays as it is, as
 // do the files that are the kernel's to write. Another number of kdamonds means that all
-// are made anew. Errors are [*Unsupported].
+// are made anew. A value that all kernels have without the file that says it (0 of refresh_ms) asks for
+// nothing where that is missing. Errors are [*Unsupported].
 func Diff(now, want []Kdamond) ([]Write, error) {
 	var d differ
 	d.list("", tag{list: true, count: countFile}, reflect.ValueOf(now), reflect.ValueOf(want))
@@ -115,11 +117,12 @@ func (d *differ) object(dir string, now, want reflect.Value) {
 
 func (d *differ) field(path string, t tag, now, want reflect.Value) {
 	if t.optional {
-		if want.IsNil() {
+		missing := now.IsValid() && now.IsNil()
+		if want.IsNil() || (missing || !now.IsValid()) && usual(t, want) {
 			return
 		}
-		if now.IsValid() && now.IsNil() {
-			d.missing(path, t, want)
+		if missing {
+			d.unsupported(path, t)
 			return
 		}
 	}
@@ -139,11 +142,29 @@ func (d *differ) field(path string, t tag, now, want reflect.Value) {
 	}
 }
 
-// missing is for what this kernel has no file for. No directories are wanted there: fine.
-func (d *differ) missing(path string, t tag, want reflect.Value) {
-	if d.err == nil && !(t.list && want.Len() == 0) {
+func (d *differ) unsupported(path string, t tag) {
+	if d.err == nil {
 		d.err = &Unsupported{path, t.since}
 	}
+}
+
+// usual reports whether a value of a file that not all kernels have is what the kernel does
+// without: then it is no wish for the file, and need not be written where it is new.
+func usual(t tag, v reflect.Value) bool {
+	v = reflect.Indirect(v)
+	switch {
+	case t.list:
+		return v.Len() == 0
+	case t.scalar:
+		return format(v) == t.usual || t.usual == "" && slices.Contains([]string{"0", "N", ""}, format(v))
+	}
+	for i := range v.NumField() {
+		inner, ok := tagOf(v.Type().Field(i))
+		if ok && !usual(inner, v.Field(i)) {
+			return false
+		}
+	}
+	return true
 }
 
 func (d *differ) scalar(path string, now, want reflect.Value) {

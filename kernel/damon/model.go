@@ -4,7 +4,8 @@ package damon
 // lists, the directory and the file with their number. What is behind a pointer, and lists
 // that are "optional", came to the interface (Linux 5.18) later, with the version in "since":
 // nil where this kernel has no such file. The "mode" says what is not simply written: "ro" is
-// the kernel's to say, "command" takes commands.
+// the kernel's to say, "command" takes commands. The "usual" value is what a kernel does that has
+// no such file, where that is not 0, N or nothing.
 
 // Kdamond is a thread that watches.
 type Kdamond struct {
@@ -22,7 +23,7 @@ type Context struct {
 	Available  []Operations `file:"avail_operations,optional" since:"5.19" mode:"ro" json:"avail_operations,omitzero"`
 	Operations Operations   `file:"operations" json:"operations"`
 	// AddrUnit: addresses and sizes are this many bytes each.
-	AddrUnit *uint64    `file:"addr_unit" since:"6.18" json:"addr_unit,omitempty"`
+	AddrUnit *uint64    `file:"addr_unit" since:"6.18" usual:"1" json:"addr_unit,omitempty"`
 	Pause    *bool      `file:"pause" since:"after 7.1" json:"pause,omitempty"`
 	Attrs    Attributes `file:"monitoring_attrs" json:"monitoring_attrs"`
 	Targets  []Target   `file:"targets,nr_targets" json:"targets"`
@@ -77,7 +78,7 @@ type AddrRegion struct {
 type Scheme struct {
 	Action Action `file:"action" json:"action"`
 	// TargetNID is the node that memory is migrated to, -1 for none.
-	TargetNID *int `file:"target_nid" since:"6.11" json:"target_nid,omitempty"`
+	TargetNID *int `file:"target_nid" since:"6.11" usual:"-1" json:"target_nid,omitempty"`
 	// ApplyInterval is in microseconds; 0 is the aggregation interval.
 	ApplyInterval *uint64    `file:"apply_interval_us" since:"6.7" json:"apply_interval_us,omitempty"`
 	Pattern       Pattern    `file:"access_pattern" json:"access_pattern"`
@@ -106,7 +107,7 @@ type Quotas struct {
 	ResetMS uint64 `file:"reset_interval_ms" json:"reset_interval_ms"`
 	// Effective is in bytes, as last updated.
 	Effective *uint64 `file:"effective_bytes" since:"6.9" mode:"ro" json:"effective_bytes,omitempty"`
-	GoalTuner *string `file:"goal_tuner" since:"7.1" json:"goal_tuner,omitempty"`
+	GoalTuner *string `file:"goal_tuner" since:"7.1" usual:"consist" json:"goal_tuner,omitempty"`
 	FailNum   *uint64 `file:"fail_charge_num" since:"after 7.1" json:"fail_charge_num,omitempty"`
 	FailDenom *uint64 `file:"fail_charge_denom" since:"after 7.1" json:"fail_charge_denom,omitempty"`
 	Weights   Weights `file:"weights" json:"weights"`
@@ -122,7 +123,7 @@ type Weights struct {
 
 // Goal tunes a quota.
 type Goal struct {
-	Metric  *GoalMetric `file:"target_metric" since:"6.9" json:"target_metric,omitempty"`
+	Metric  *GoalMetric `file:"target_metric" since:"6.9" usual:"user_input" json:"target_metric,omitempty"`
 	Target  uint64      `file:"target_value" json:"target_value"`
 	Current uint64      `file:"current_value" json:"current_value"`
 	NID     *int        `file:"nid" since:"6.16" json:"nid,omitempty"`

@@ -69,6 +69,7 @@ type tag struct {
 	name, count     string
 	list, optional  bool
 	since, mode     string
+	usual           string // what the kernel does without the file; "" is 0, N or nothing
 	scalar, pointer bool
 }
 
@@ -78,7 +79,7 @@ func tagOf(field reflect.StructField) (t tag, ok bool) {
 		return t, false
 	}
 	words := strings.Split(text, ",")
-	t = tag{name: words[0], since: field.Tag.Get("since"), mode: field.Tag.Get("mode"),
+	t = tag{name: words[0], since: field.Tag.Get("since"), mode: field.Tag.Get("mode"), usual: field.Tag.Get("usual"),
 		pointer: field.Type.Kind() == reflect.Pointer}
 	if t.optional = t.pointer || words[len(words)-1] == "optional"; t.optional && !t.pointer {
 		words = words[:len(words)-1]
