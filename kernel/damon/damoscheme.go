@@ -44,7 +44,7 @@ func (c *converter) ends(o damoObject, u unit, counted string, convert func(uint
 		var n uint64
 		var err error
 		if text, is := x.(string); is && strings.HasSuffix(text, counted) {
-			n, err = plain.parse(strings.TrimSuffix(text, counted))
+			n, err = counts.parse(strings.TrimSuffix(text, counted))
 		} else if n, err = u.parse(x); err == nil {
 			n = convert(n)
 		}

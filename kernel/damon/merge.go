@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"path"
 	"reflect"
 	"slices"
 	"strconv"
@@ -15,6 +16,9 @@ import (
 // where base has no such kdamond, context, scheme or filter, is as [NewKdamond],
 // [NewContext] and [NewScheme] make it; a filter matches. A list has as many members then as
 // the configuration gives it. base is not changed.
+//
+// Numbers may be words with a unit of their field: "5 ms" or "1 m 30 s" of a time, "4 KiB" of
+// a size, "12.5 %" of what is per mille or in basis points; "min" and "max" are the ends of a range.
 //
 // The configuration is what encoding/json or a YAML decoder make of a document: an object
 // with "kdamonds", what [Status.WriteJSON] writes, or a list of kdamonds. Fields are named
@@ -162,6 +166,10 @@ func overlayNumber(v reflect.Value, x any, at string) error {
 			return misplaced(at, x, "a whole number")
 		}
 		text = strconv.FormatFloat(n, 'f', 0, 64)
+	case string:
+		if v.CanUint() {
+			return overlayWord(v, n, at)
+		}
 	}
 	if v.CanUint() {
 		n, err := strconv.ParseUint(text, 10, v.Type().Bits())
@@ -177,6 +185,38 @@ func overlayNumber(v reflect.Value, x any, at string) error {
 	}
 	v.SetInt(n)
 	return nil
+}
+
+// overlayWord sets v to a number with a unit.
+func overlayWord(v reflect.Value, text, at string) error {
+	u := unitOf(at)
+	n, err := u.parse(text)
+	if err != nil {
+		return misplaced(at, text, "a number of "+u.name)
+	}
+	v.SetUint(n)
+	return nil
+}
+
+// unitOf is what the numbers of a field are of.
+func unitOf(at string) unit {
+	name, dir := path.Base(at), path.Base(path.Dir(at))
+	switch {
+	case strings.HasSuffix(name, "_us"):
+		return microseconds
+	case name == "ms", strings.HasSuffix(name, "_ms"):
+		return milliseconds
+	case strings.HasSuffix(name, "_permil"), dir == "watermarks":
+		return perMille
+	case strings.HasSuffix(name, "_bp"):
+		return basisPoints
+	case dir == "nr_accesses", dir == "age":
+		return counts
+	case name == "bytes", name == "addr_unit", dir == "sz", slices.Contains([]string{"start", "end", "addr_start", "addr_end"}, name),
+		strings.Contains(at, "filters/"):
+		return byteSizes
+	}
+	return plain
 }
 
 func misplaced(at string, x any, want string) error {

@@ -66,7 +66,7 @@ func TestMergeErrors(t *testing.T) {
 		`[{"contexts": {}}]`:             "0/contexts: ",
 		`[{"context": []}]`:              "0/context: want one of contexts, pid",
 		`[{"state": true}]`:              `0/state: "true": want a word`,
-		`[{"refresh_ms": "5 ms"}]`:       `0/refresh_ms: "5 ms": want a number`,
+		`[{"refresh_ms": "5 mm"}]`:       `0/refresh_ms: "5 mm": want a number of milliseconds`,
 		`[{"refresh_ms": -5}]`:           "0/refresh_ms: ",
 		`[{"refresh_ms": 1.5}]`:          "0/refresh_ms: ",
 		`[{"contexts": [{"pause": 1}]}]`: "0/contexts/0/pause: ",
@@ -86,6 +86,24 @@ func TestMergeErrors(t *testing.T) {
 		if err := overlay(reflect.ValueOf(&v).Elem(), n, "at"); err != nil || v != 5 {
 			t.Errorf("%T: %d, %v", n, v, err)
 		}
+	}
+}
+
+// Numbers may have the units of their fields.
+func TestMergeUnits(t *testing.T) {
+	list, err := Merge(nil, decoded(t, `[{"refresh_ms": "1 s", "contexts": [{"monitoring_attrs": {"intervals": {"sample_us": "5ms",
+		"intervals_goal": {"access_bp": "4 %"}}}, "targets": [{"regions": [{"start": "4 KiB", "end": "1G"}]}],
+		"schemes": [{"access_pattern": {"sz": {"max": "max"}, "nr_accesses": {"max": "max"}, "age": {"min": "3"}}, "quotas": {"ms": "2 s", "bytes": "128 MiB",
+			"weights": {"age_permil": "50 %"}}, "watermarks": {"high": "20.5 %"}, "ops_filters": [{"type": "hugepage_size", "min": "2 MiB"}]}]}]}]`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := list[0].Contexts[0]
+	s := c.Schemes[0]
+	if *list[0].RefreshMS != 1000 || c.Attrs.Intervals.Sample != 5000 || c.Attrs.Intervals.Goal.AccessBP != 400 || c.Targets[0].Regions[0] != (AddrRegion{4096, 1 << 30}) ||
+		s.Pattern.Size.Max != math.MaxUint64 || s.Pattern.Accesses.Max != math.MaxUint32 || s.Pattern.Age.Min != 3 || s.Quotas.MS != 2000 ||
+		s.Quotas.Bytes != 128<<20 || s.Quotas.Weights.Age != 500 || s.Watermarks.High != 205 || *s.OpsFilters[0].Min != 2<<20 {
+		t.Errorf("%+v", list)
 	}
 }
 
