@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path"
 	"reflect"
 	"strings"
@@ -60,16 +59,10 @@ type Control struct {
 	ledger
 }
 
-// runDir is gone when the machine starts anew.
-const runDir = "/run/safevma"
-
 // NewControl returns a control of the running kernel's interface. It takes root.
 func NewControl(o Options) (*Control, error) {
-	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return nil, failed("/proc/sys/kernel/random/boot_id", err)
-	}
-	return &Control{Default(), o, ledger{runDir, strings.TrimSpace(string(boot))}}, nil
+	l, err := Default().ledger()
+	return &Control{Default(), o, l}, err
 }
 
 // Change is what was written, or with DryRun what would be.
@@ -171,24 +164,26 @@ func validate(want []Kdamond) error {
 // begin takes the lock, reads what is there, and sees whose it is: before that nothing is
 // written. adopted says that somebody else made it.
 func (c *Control) begin(ctx context.Context) (now []Kdamond, adopted bool, unlock func(), err error) {
-	unlock = func() {}
-	if err := c.fs.tree.stat(c.fs.Admin()); err != nil {
-		return nil, false, nil, failed(c.fs.Admin(), err)
+	if now, adopted, err = c.look(); err != nil || c.DryRun {
+		return now, adopted, func() {}, err
 	}
-	if !c.DryRun {
-		if unlock, err = c.lock(ctx); err != nil {
-			return nil, false, nil, failed(c.dir, err)
-		}
+	if unlock, err = c.lock(ctx); err != nil {
+		return nil, false, nil, failed(c.dir, err)
 	}
-	in, err := c.fs.Read()
-	if err == nil {
-		adopted, err = c.whose(in.Kdamonds)
-	}
-	if err != nil {
+	if now, adopted, err = c.look(); err != nil { // it may have changed meanwhile
 		unlock()
 		return nil, false, nil, err
 	}
-	return in.Kdamonds, adopted, unlock, nil
+	return now, adopted, unlock, nil
+}
+
+func (c *Control) look() (now []Kdamond, adopted bool, err error) {
+	in, err := c.fs.Read()
+	if err != nil {
+		return nil, false, err
+	}
+	adopted, err = c.whose(in.Kdamonds)
+	return in.Kdamonds, adopted, err
 }
 
 // whose compares what is there with the record.

@@ -122,6 +122,9 @@ func TestForeign(t *testing.T) {
 			}
 		}
 	}
+	if entries, err := os.ReadDir(c.dir); err != nil || len(entries) > 0 {
+		t.Errorf("in the directory of the record: %v, %v", entries, err)
+	}
 	if again, still := f.everything(); len(f.writes) > 0 || !maps.Equal(files, again) || !maps.Equal(active, still) {
 		t.Errorf("written: %v", f.writes)
 	}

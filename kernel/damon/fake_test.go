@@ -79,7 +79,7 @@ func newFake(a age) *fakeKernel {
 }
 
 // at is the FS of it.
-func (f *fakeKernel) at() FS { return FS{"/fake", f} }
+func (f *fakeKernel) at() FS { return FS{sys: "/fake", tree: f} }
 
 // control is a control of it, with a record of its own.
 func (f *fakeKernel) control(t *testing.T, o Options) *Control {

@@ -42,13 +42,19 @@ func (e *Error) Unwrap() error { return e.Err }
 type FS struct {
 	sys  string
 	tree tree
+	// run has the record of what was set up here; empty where nothing can be.
+	run string
 }
 
 // Default is the running kernel's, below /sys.
-func Default() FS { return At("/sys") }
+func Default() FS {
+	f := At("/sys")
+	f.run = "/run/safevma"
+	return f
+}
 
 // At is FS at another place, for tests and copied trees.
-func At(sys string) FS { return FS{filepath.Clean(sys), sysfs{patience: 2 * time.Second}} }
+func At(sys string) FS { return FS{sys: filepath.Clean(sys), tree: sysfs{patience: 2 * time.Second}} }
 
 // Admin is the directory of the sysfs interface.
 func (f FS) Admin() string { return f.path("kernel", "mm", "damon", "admin") }

@@ -38,6 +38,28 @@ type recorded struct {
 // ledger keeps the record and the lock in a directory that does not outlive the boot.
 type ledger struct{ dir, boot string }
 
+func (f FS) ledger() (ledger, error) {
+	const file = "/proc/sys/kernel/random/boot_id"
+	boot, err := os.ReadFile(file)
+	if err != nil {
+		return ledger{}, failed(file, err)
+	}
+	return ledger{f.run, strings.TrimSpace(string(boot))}, nil
+}
+
+// ours reports whether the record names what there is.
+func (f FS) ours(now []Kdamond) (bool, error) {
+	if f.run == "" || len(now) == 0 {
+		return false, nil
+	}
+	l, err := f.ledger()
+	if err != nil {
+		return false, err
+	}
+	r, err := l.read()
+	return err == nil && r.names(now) == "", err
+}
+
 func (l ledger) file() string { return filepath.Join(l.dir, "damon.json") }
 
 // lock waits for the lock, so that two that change the interface come one after the other.

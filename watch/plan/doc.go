@@ -18,8 +18,7 @@ import (
 // most bounds a file: far more than the kernel takes.
 const most = 16 << 20
 
-// Read reads a configuration, in JSON where it begins like that, otherwise in YAML. Errors
-// wrap [damon.ErrMalformed].
+// Read reads a configuration in JSON or YAML. Errors wrap [damon.ErrMalformed].
 func Read(r io.Reader) (any, error) {
 	text, err := io.ReadAll(io.LimitReader(r, most+1))
 	if err != nil {
@@ -28,19 +27,27 @@ func Read(r io.Reader) (any, error) {
 	if len(text) > most {
 		return nil, fmt.Errorf("%w: more than %d bytes", damon.ErrMalformed, most)
 	}
-	var configuration any
-	if start := bytes.TrimSpace(text); len(start) > 0 && (start[0] == '{' || start[0] == '[') {
-		dec := json.NewDecoder(bytes.NewReader(start))
-		dec.UseNumber()
-		err = dec.Decode(&configuration)
-		if _, more := dec.Token(); err == nil && more != io.EOF {
-			err = errors.New("more than one value")
-		}
-	} else {
-		err = yaml.Load(text, &configuration)
+	// JSON first: YAML has other numbers.
+	configuration, err := readJSON(text)
+	if err == nil {
+		return configuration, nil
 	}
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", damon.ErrMalformed, err)
+	if yamlErr := yaml.Load(text, &configuration); yamlErr == nil {
+		return configuration, nil
+	} else if start := bytes.TrimSpace(text); !bytes.HasPrefix(start, []byte("{")) && !bytes.HasPrefix(start, []byte("[")) {
+		err = yamlErr
+	}
+	return nil, fmt.Errorf("%w: %w", damon.ErrMalformed, err)
+}
+
+func readJSON(text []byte) (configuration any, err error) {
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.UseNumber()
+	if err := dec.Decode(&configuration); err != nil {
+		return nil, err
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return nil, errors.New("more than one value")
 	}
 	return configuration, nil
 }

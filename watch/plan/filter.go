@@ -14,7 +14,7 @@ func (w *Words) filters(scheme map[string]any) error {
 	for _, text := range w.Filters {
 		f, kind, err := filter(text)
 		if err != nil {
-			return fmt.Errorf("--filter %q: %w", text, err)
+			return wrong("--filter %q: %w", text, err)
 		}
 		layer := "ops_filters"
 		if damon.FilterType(kind).Core() {

@@ -65,7 +65,10 @@ func TestRead(t *testing.T) {
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("%+v\nwant %+v", c, want)
 	}
-	for _, text := range []string{"{", "[] []", "a: b: c", "{}", "3", "- &a [*a]", "kdamonds: [{state: 3}]"} {
+	if d := applied(t, Words{}, nil, "[{contexts: [{operations: paddr, targets: [{}]}]}]"); len(d) != 1 {
+		t.Errorf("YAML in brackets: %+v", d)
+	}
+	for _, text := range []string{"{", "[] []", "[1}", "\t-", "a: b: c", "{}", "3", "- &a [*a]", "kdamonds: [{state: 3}]"} {
 		file, err := Read(strings.NewReader(text))
 		if err == nil {
 			_, err = (&Words{}).Apply(nil, file, memory)

@@ -68,15 +68,26 @@ func (w *Words) Targets(args []string) error {
 		}
 		pid, err := strconv.Atoi(arg)
 		if err != nil || pid <= 0 {
-			return fmt.Errorf("%q is neither the id of a process nor paddr", arg)
+			return wrong("%q is neither the id of a process nor paddr", arg)
 		}
 		w.PIDs = append(w.PIDs, pid)
 	}
 	if w.Physical && (len(w.PIDs) > 0 || len(args) > 1) {
-		return fmt.Errorf("%s: paddr is all of physical memory, and stands alone", strings.Join(args, " "))
+		return wrong("%s: paddr is all of physical memory, and stands alone", strings.Join(args, " "))
 	}
 	return nil
 }
+
+// Error is what is wrong with words.
+type Error struct{ Err error }
+
+// Error implements error.
+func (e *Error) Error() string { return e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+func wrong(format string, args ...any) error { return &Error{fmt.Errorf(format, args...)} }
 
 func (w *Words) empty() bool {
 	return !w.Physical && len(w.PIDs)+len(w.Regions)+len(w.Filters)+len(w.Values) == 0
@@ -132,7 +143,7 @@ func (s *Setting) set(in map[string]any, text string) error {
 	}
 	low, high, ok := strings.Cut(text, "-")
 	if !ok {
-		return fmt.Errorf("--%s %s: want min-max, such as 3-max", s.Name, text)
+		return wrong("--%s %s: want min-max, such as 3-max", s.Name, text)
 	}
 	put(in, s.place+"/min", value(low))
 	put(in, s.place+"/max", value(high))
@@ -192,7 +203,7 @@ func (w *Words) regions(ram func() ([]damon.AddrRegion, error)) ([]any, error) {
 	for _, text := range w.Regions {
 		start, end, ok := strings.Cut(text, "-")
 		if !ok {
-			return nil, fmt.Errorf("--region %s: want start-end, such as 0x1000-0x2000", text)
+			return nil, wrong("--region %s: want start-end, such as 0x1000-0x2000", text)
 		}
 		regions = append(regions, map[string]any{"start": value(start), "end": value(end)})
 	}
