@@ -19,14 +19,15 @@ import (
 func newDAMON() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "damon",
-		Short: "Show how the kernel watches memory with DAMON, and whether that is set up well",
+		Short: "Show how the kernel watches memory with DAMON, record what it sees, and draw it",
 		Long: `Shows what watches memory with DAMON here and whose it is, finds what is wrong or surprising in
-its schemes, and says which filter decides about a page. These commands only read: they never
-write to the kernel's interface, which has one owner.`,
+its schemes, and says which filter decides about a page; records which memory is accessed, and
+reports of that. These commands only read: they never write to the kernel's interface, which has
+one owner.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newDAMONExplain(), newDAMONLint(), newDAMONStatus())
+	cmd.AddCommand(newDAMONExplain(), newDAMONImport(), newDAMONLint(), newDAMONRecord(), newDAMONReport(), newDAMONStatus())
 	return cmd
 }
 

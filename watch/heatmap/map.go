@@ -3,6 +3,7 @@ package heatmap
 import (
 	"fmt"
 	"math"
+	"time"
 
 	"github.com/safevma/safevma/kernel/damon"
 	"github.com/safevma/safevma/watch/recording"
@@ -14,8 +15,9 @@ type Options struct {
 	Times, Addresses int // how many cells
 	Target           *Key
 	Range            *Range
-	// From and To are in nanoseconds of CLOCK_MONOTONIC.
-	From, To int64
+	// Last is how long before its end the recording is drawn from; 0 is from when on
+	// something is known.
+	Last time.Duration
 }
 
 // cellsMost bounds the memory that a picture takes.
@@ -90,11 +92,8 @@ func (m *Map) prepare(o Options) error {
 	}
 	m.start, m.Range = m.Stream.from, m.Stream.Hottest()
 	end := whole(m.Stream.Last)
-	if o.From != 0 {
-		m.start = whole(o.From)
-	}
-	if o.To != 0 {
-		end = whole(o.To)
+	if o.Last > 0 {
+		m.start = end.minus(whole(int64(o.Last)))
 	}
 	if o.Range != nil {
 		m.Range = *o.Range
