@@ -87,7 +87,7 @@ func legend(s heatmap.Scale, unit heatmap.Unit) string {
 	}
 	var parts []string
 	for level := range heatmap.Levels {
-		parts = append(parts, fmt.Sprintf("%s %.3g", heatStyles[level].Render(strconv.Itoa(level)), s.From(level)))
+		parts = append(parts, fmt.Sprintf("%s %.2g", heatStyles[level].Render(strconv.Itoa(level)), s.From(level)))
 	}
 	return fmt.Sprintf("accesses, from %s %s", strings.Join(parts, " "), unit)
 }

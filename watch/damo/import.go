@@ -90,5 +90,5 @@ func readCompressed(in io.Reader, s *sink) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
-	return errors.Join(readJSON(z, s), z.Close())
+	return readJSON(z, s)
 }

@@ -1,6 +1,8 @@
 package damo
 
 import (
+	"compress/flate"
+	"compress/zlib"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -87,7 +89,8 @@ func readJSON(in io.Reader, s *sink) error {
 func wrapJSON(err error) error {
 	var syntax *json.SyntaxError
 	var kind *json.UnmarshalTypeError
-	if errors.As(err, &syntax) || errors.As(err, &kind) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+	var packed flate.CorruptInputError
+	if errors.As(err, &syntax) || errors.As(err, &kind) || errors.As(err, &packed) || errors.Is(err, zlib.ErrChecksum) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
 		return fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
 	return err

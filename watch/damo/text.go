@@ -100,7 +100,7 @@ func seconds(b []byte) (int64, error) {
 			scale *= 10
 		}
 	}
-	if len(b) == 0 || scale > 1e15 {
+	if n == 0 || scale > 1e15 {
 		return slowSeconds(b)
 	}
 	return int64(float64(n) / float64(scale) * 1e9), nil // both are exact, so the quotient is the nearest
@@ -108,7 +108,7 @@ func seconds(b []byte) (int64, error) {
 
 func slowSeconds(b []byte) (int64, error) {
 	f, err := strconv.ParseFloat(string(b), 64)
-	if err != nil || f < 0 || f > 9e9 {
+	if err != nil || !(f >= 0 && f <= 9e9) {
 		return 0, fmt.Errorf("%w: the time %q", ErrMalformed, b)
 	}
 	return int64(f * 1e9), nil

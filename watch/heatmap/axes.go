@@ -8,7 +8,7 @@ import (
 // The measures of pictures, in pixels.
 const (
 	pixelsLeft   = 130
-	pixelsTop    = 56
+	pixelsTop    = 72
 	pixelsRight  = 24
 	pixelsBottom = 112
 	pixelsWide   = 960 // about, of the cells

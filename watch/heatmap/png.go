@@ -37,15 +37,15 @@ func (m *Map) WritePNG(w io.Writer) error {
 		p.text(pixelsLeft-8-p.width(t.text), y+4, t.text)
 	}
 	p.text(pixelsLeft+l.wide/2-p.width(timeAxis)/2, bottom+36, timeAxis)
-	p.text(10, pixelsTop-4, addressAxis)
+	p.text(pixelsLeft-8-p.width(addressAxis), pixelsTop-10, addressAxis)
 	y := bottom + 58
 	p.text(pixelsLeft, y-4, m.scaleText())
 	for level := range Levels {
 		x := pixelsLeft + level*legendWide
 		p.fill(x, y+2, legendWide, legendHigh, colours[level])
-		p.text(x, y+legendHigh+14, fmt.Sprintf("%.3g", scale.From(level)))
+		p.text(x, y+legendHigh+14, fmt.Sprintf("%.2g", scale.From(level)))
 	}
-	p.text(pixelsLeft+Levels*legendWide, y+legendHigh+14, fmt.Sprintf("%.3g", max(scale.Most, 0)))
+	p.text(pixelsLeft+Levels*legendWide, y+legendHigh+14, fmt.Sprintf("%.2g", max(scale.Most, 0)))
 	return png.Encode(w, p)
 }
 
