@@ -304,7 +304,9 @@ func secretCopyProbes() []Probe {
 	return probes
 }
 
-// direct opens a file past the page cache, one page long.
+// direct opens a file past the page cache, one page long. It stops the probe where the file
+// system takes the flag and copies all the same (tmpfs since Linux 6.6, btrfs as a fallback):
+// what reaches the pages themselves refuses an odd address.
 func (t *trial) direct() *os.File {
 	t.file("direct", 1).Close()
 	f, err := sys.OpenDirect(t.dir + "/direct")
@@ -312,6 +314,9 @@ func (t *trial) direct() *os.File {
 		t.stop(Missing, "the file system of %s has no O_DIRECT", t.dir)
 	}
 	t.must("O_DIRECT", err)
+	if a := accepted(sys.Pread(f, t.anon(2)[1:1+4096], 0)); a != "EINVAL" {
+		t.stop(Missing, "the file system of %s copies in spite of O_DIRECT: a read to an odd address gave %s, not EINVAL", t.dir, a)
+	}
 	return f
 }
 
