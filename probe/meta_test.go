@@ -72,6 +72,10 @@ func init() {
 			sys.Bytes(0x10000, 1)[0] = 1
 		})},
 		{ID: "t-exits", run: attempt(func(t *trial) { os.Exit(0) })},
+		{ID: "t-empty-zone", run: attempt(func(t *trial) {
+			t.kernelReads(0xffff800000000000) // x86: set aside for hypervisors, nothing is mapped
+			good(t, passing)
+		})},
 		{ID: "t-silent", run: attempt(func(t *trial) {})},
 		{ID: "t-stops", run: attempt(func(t *trial) { good(t, passing); t.stop(Missing, "no such thing") })},
 		{ID: "t-refuted", Requirement: "SV-LIN-01", Severity: "medium", Good: Confirmed, run: attempt(func(t *trial) {
