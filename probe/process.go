@@ -84,9 +84,9 @@ func (s *session) execute(p *Probe, m *means, r *Result) {
 	case hung:
 		r.Reason = &Reason{Hung, fmt.Sprintf("it did not end within %v", p.limit())}
 	case waited != nil && !errors.Is(waited, exec.ErrWaitDelay):
-		r.Reason = &Reason{Crashed, guarantee.Text("its process: " + waited.Error() + firstLine(problems.Bytes()))}
+		r.Reason = &Reason{Crashed, guarantee.Text("its process: " + waited.Error() + firstLine(problems.buffer.Bytes()))}
 	case !done:
-		r.Reason = &Reason{Crashed, guarantee.Text("its process ended without a last word" + firstLine(problems.Bytes()))}
+		r.Reason = &Reason{Crashed, guarantee.Text("its process ended without a last word" + firstLine(problems.buffer.Bytes()))}
 	}
 }
 
@@ -108,7 +108,7 @@ func (s *session) kill(cmd *exec.Cmd) { syscall.Kill(-cmd.Process.Pid, syscall.S
 
 // hear takes what the process said, and reports whether it came to an end.
 func (r *Result) hear(out *limited) (done bool) {
-	dec := json.NewDecoder(&out.Buffer)
+	dec := json.NewDecoder(&out.buffer)
 	for {
 		var e event
 		if err := dec.Decode(&e); err != nil {
@@ -135,16 +135,14 @@ func (r *Result) take(e event) {
 	r.SecretPages = max(r.SecretPages, e.Secret)
 }
 
-// limited keeps the first bytes of what is written to it, and drops the rest.
-type limited struct{ bytes.Buffer }
+// limited keeps the first bytes of what is written to it, and drops the rest. The buffer is not
+// embedded: its ReadFrom, which io.Copy takes where there is one, knows no limit.
+type limited struct{ buffer bytes.Buffer }
 
 // Write implements io.Writer.
 func (l *limited) Write(b []byte) (int, error) {
-	if room := most - l.Len(); room < len(b) {
-		l.Buffer.Write(b[:max(room, 0)])
-		return len(b), nil
-	}
-	return l.Buffer.Write(b)
+	l.buffer.Write(b[:min(len(b), most-l.buffer.Len())])
+	return len(b), nil
 }
 
 // firstLine is the begin of what a process said on standard error: of a Go program that
