@@ -4,6 +4,7 @@ import (
 	"os"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/safevma/safevma/internal/sys"
 )
@@ -186,22 +187,31 @@ func noexecLog() Probe {
 		Claim:      "a memfd that level 2 refuses is told of in the kernel's log",
 		Experiment: "memfd_create(MFD_EXEC) at level 2, then what is new in /dev/kmsg",
 		Control:    "the same with MFD_NOEXEC_SEAL",
-		Oracle:     "a line with memfd_create: confirmed; none: refuted, or left out by the kernel's limit of lines",
+		Oracle:     "a line with memfd_create: confirmed; none, twice within six seconds: unknown, since the kernel leaves lines out that are too many",
 		Needs:      Needs{Privilege: "CAP_SYSLOG, and CAP_SYS_ADMIN or user namespaces", Alone: true},
 		run: func(t *trial) {
 			t.level()
 			f, err := os.OpenFile("/dev/kmsg", os.O_RDONLY|syscall.O_NONBLOCK, 0)
 			t.must("/dev/kmsg", err)
 			defer f.Close()
-			do := func(s steps) Answer {
+			log := func(s steps) Answer {
 				_, err := f.Seek(0, 2)
 				t.must("/dev/kmsg", err)
 				t.inNamespace(s)
 				return whether(strings.Contains(news(f), "memfd_create"))
 			}
+			do := func(s steps) Answer {
+				a := log(s)
+				if a == no && s[len(s)-1] == "make MFD_EXEC" {
+					t.note("again", "no line; the kernel writes ten of them in five seconds (printk_ratelimit)")
+					time.Sleep(t.span(6 * time.Second))
+					a = log(s)
+				}
+				return a
+			}
 			compare(t, experiment[steps]{try: "a line in /dev/kmsg", do: do, on: "MFD_EXEC at level 2",
 				subject:  steps{"set 2", "make MFD_EXEC"},
-				confirms: []Answer{yes}, refutes: []Answer{no},
+				confirms: []Answer{yes},
 				controls: []control[steps]{{"MFD_NOEXEC_SEAL at level 2", steps{"set 2", "make MFD_NOEXEC_SEAL"}, no}}})
 		},
 	}
