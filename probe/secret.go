@@ -13,8 +13,8 @@ const manSecret = "memfd_secret(2)"
 
 // What memfd_secret(2) and its announcement say.
 const (
-	sourcePointers = manSecret + ": \"pointers to the memory region can't be passed to system calls\""
-	sourceKernel   = "LWN 865256: \"not even the kernel\""
+	sourcePointers = manSecret + ": \"pointers to the region can't be passed to system calls\""
+	sourceKernel   = "LWN 865256: \"inaccessible to anybody else — kernel included\""
 	sourceAreas    = manSecret + ": \"the memory areas … are visible only to the processes that have access to the file descriptor\""
 )
 
