@@ -9,10 +9,12 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"sync"
 	"syscall"
 	"time"
 
 	"github.com/safevma/safevma/guarantee"
+	"github.com/safevma/safevma/internal/sys"
 )
 
 // most is how much a probe may say, in bytes.
@@ -60,8 +62,9 @@ func (s *session) execute(p *Probe, m *means, r *Result) {
 		r.Reason = &Reason{Failed, guarantee.Text("starting its process: " + err.Error())}
 		return
 	}
-	late := time.AfterFunc(p.limit(), func() { s.kill(cmd) })
-	defer s.killWhenInterrupted(cmd)()
+	g := group{leader: cmd.Process.Pid}
+	late := time.AfterFunc(p.limit(), g.kill)
+	defer s.killWhenInterrupted(&g)()
 	if err := m.enter(cmd.Process.Pid); err == nil {
 		err = json.NewEncoder(in).Encode(request{Probe: p.ID, Sabotage: s.config.sabotage, Folder: m.folder,
 			Cgroup: m.cgroup(), Unified: m.pressure()})
@@ -72,9 +75,7 @@ func (s *session) execute(p *Probe, m *means, r *Result) {
 		r.Reason = &Reason{kind(err), guarantee.Text("cgroup: " + err.Error())}
 	}
 	in.Close()
-	waited := cmd.Wait()
-	// Whatever it has started is of its process group.
-	syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+	waited := g.end(cmd)
 	hung := !late.Stop()
 	done := r.hear(&out)
 	switch {
@@ -90,21 +91,46 @@ func (s *session) execute(p *Probe, m *means, r *Result) {
 	}
 }
 
-// killWhenInterrupted kills the process when the run is interrupted, until the returned
+// killWhenInterrupted kills the group when the run is interrupted, until the returned
 // function is called.
-func (s *session) killWhenInterrupted(cmd *exec.Cmd) (stop func()) {
+func (s *session) killWhenInterrupted(g *group) (stop func()) {
 	ended := make(chan struct{})
 	go func() {
 		select {
 		case <-s.ctx.Done():
-			s.kill(cmd)
+			g.kill()
 		case <-ended:
 		}
 	}()
 	return func() { close(ended) }
 }
 
-func (s *session) kill(cmd *exec.Cmd) { syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+// group is the process of a probe and whatever it has started: they are one process group. Once
+// the leader has been waited for, its number may be that of another group of the host.
+type group struct {
+	leader int
+	mu     sync.Mutex
+	reaped bool
+}
+
+// kill kills all of them.
+func (g *group) kill() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.reaped {
+		syscall.Kill(-g.leader, syscall.SIGKILL)
+	}
+}
+
+// end waits until the leader has ended, kills those that it leaves, and takes its status.
+func (g *group) end(cmd *exec.Cmd) error {
+	err := sys.WaitExit(g.leader)
+	g.kill()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.reaped = true
+	return errors.Join(err, cmd.Wait())
+}
 
 // hear takes what the process said, and reports whether it came to an end.
 func (r *Result) hear(out *limited) (done bool) {
