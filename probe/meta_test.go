@@ -84,6 +84,15 @@ func init() {
 			}
 			good(t, passing)
 		})},
+		{ID: "t-memlock", Needs: Needs{SecretPages: 1}, run: attempt(func(t *trial) {
+			t.must("RLIMIT_MEMLOCK", sys.SetLimit(sys.LimitMemlock, 0))
+			if os.Geteuid() == 0 {
+				t.must("another user", sys.BecomeUser(strangest))
+			}
+			t.must("giving up capabilities", sys.DropCapabilities())
+			t.secretPages(1)
+			good(t, passing)
+		})},
 		{ID: "t-silent", run: attempt(func(t *trial) {})},
 		{ID: "t-stops", run: attempt(func(t *trial) { good(t, passing); t.stop(Missing, "no such thing") })},
 		{ID: "t-refuted", Requirement: "SV-LIN-01", Severity: "medium", Good: Confirmed, run: attempt(func(t *trial) {
