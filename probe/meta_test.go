@@ -93,6 +93,18 @@ func init() {
 			t.secretPages(1)
 			good(t, passing)
 		})},
+		{ID: "t-areas", run: attempt(func(t *trial) {
+			b := t.mapped(5, sys.ProtNone, private, nil)[pageSize : 4*pageSize]
+			t.must("mprotect", sys.Mprotect(b, rw))
+			before := t.areas(b)
+			t.mapped(1, sys.ProtRead, shared, nil) // as if by the Go runtime
+			same := t.areas(b) - before
+			t.must("mprotect", sys.Mprotect(b[pageSize:2*pageSize], sys.ProtNone))
+			if more := t.areas(b) - before; before != 1 || same != 0 || more != 2 {
+				t.stop(Failed, "%d areas, %d more, %d more", before, same, more)
+			}
+			good(t, passing)
+		})},
 		{ID: "t-silent", run: attempt(func(t *trial) {})},
 		{ID: "t-stops", run: attempt(func(t *trial) { good(t, passing); t.stop(Missing, "no such thing") })},
 		{ID: "t-refuted", Requirement: "SV-LIN-01", Severity: "medium", Good: Confirmed, run: attempt(func(t *trial) {
