@@ -128,7 +128,7 @@ func msealProbes() []Probe {
 				return []control[[]byte]{{"locked memory before the page that is unlocked", b, "lo"}}
 			}},
 		{id: "ms-pageout", row: "SEAL-LOCK",
-			claim: "sealed memory can't be sent to swap by its process (the document does not say)",
+			claim: "madvise(MADV_PAGEOUT), by which a process sends memory to swap, is refused on sealed memory (the document does not say)",
 			try:   "madvise(MADV_PAGEOUT)", on: ro, make: readOnly, confirms: "EPERM", refutes: OK, unsealed: OK,
 			requirement: "SV-RES-02",
 			remedy:      "Deny madvise(MADV_PAGEOUT, MADV_COLD) and process_madvise with seccomp.",
