@@ -185,6 +185,26 @@ func TestOurs(t *testing.T) {
 	}
 }
 
+// The status says which kdamonds are ours.
+func TestStatusOurs(t *testing.T) {
+	f := newFake(linux73)
+	fs := f.at()
+	fs.run = t.TempDir()
+	l, err := fs.ledger()
+	if err != nil {
+		t.Fatal(err)
+	}
+	started := start(t, &Control{fs, Options{}, l}, planned())
+	proc := fakeProc(t, map[int]string{started.Kdamonds[0].PID: "kdamond.0", started.Kdamonds[1].PID: "kdamond.1"})
+	for _, want := range []Owner{BySafevma, ByInterface} {
+		s, err := fs.Status(proc)
+		if err != nil || len(s.Threads) != 2 || s.Threads[0].Owner != want || s.Threads[1].Owner != want {
+			t.Errorf("%+v, %v, want %s", s, err, want)
+		}
+		f.files["1/contexts/0/schemes/0/quotas/ms"] = "77" // by somebody else
+	}
+}
+
 // A record that can't be read is an error, and no leave to write.
 func TestRecordMalformed(t *testing.T) {
 	f := newFake(linux73)
