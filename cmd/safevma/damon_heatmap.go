@@ -28,6 +28,7 @@ const (
 func newReportHeatmap() *cobra.Command {
 	var format, cells, target, addresses string
 	var last time.Duration
+	var once bool
 	cmd := &cobra.Command{
 		Use:   "heatmap FILE",
 		Short: "Draw when which memory was accessed how often",
@@ -49,6 +50,7 @@ regions have been so.`,
 			if err != nil {
 				return err
 			}
+			o.Once = once
 			if o.Last = last; last < 0 {
 				return usage(fmt.Errorf("--last %s: want a time above 0", last))
 			}
@@ -69,6 +71,7 @@ regions have been so.`,
 	cmd.Flags().StringVar(&target, "target", "", "what is drawn, `THREAD:TARGET`, as reports name it")
 	cmd.Flags().StringVar(&addresses, "addresses", "", "which addresses are drawn, `START-END`")
 	cmd.Flags().DurationVar(&last, "last", 0, "draw so much of the end of the recording, as 90s")
+	cmd.Flags().BoolVar(&once, "once", false, "count each moment once, where damo counts the age of a region again in cells of several snapshots")
 	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(heatmapFormats, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }

@@ -19,7 +19,11 @@ type Kept struct {
 
 // Error implements error.
 func (k *Kept) Error() string {
-	return fmt.Sprintf("%s: wanted %q, and the kernel says %q", k.File, k.Wanted, k.Got)
+	text := fmt.Sprintf("%s: wanted %q, and the kernel says %q", k.File, k.Wanted, k.Got)
+	if k.Got == string(Off) {
+		text += ": the kdamond has ended over what it was told, or for want of a target"
+	}
+	return text
 }
 
 // Refused is a write that the kernel refused. Errors wrap what it said.

@@ -162,15 +162,18 @@ func validate(want []Kdamond) error {
 }
 
 // begin takes the lock, reads what is there, and sees whose it is: before that nothing is
-// written. adopted says that somebody else made it.
+// written. adopted says that somebody else made it. Where nobody has taken the lock since the
+// machine started, somebody else's is refused without leaving even a lock.
 func (c *Control) begin(ctx context.Context) (now []Kdamond, adopted bool, unlock func(), err error) {
-	if now, adopted, err = c.look(); err != nil || c.DryRun {
-		return now, adopted, func() {}, err
+	if !c.everLocked() {
+		if now, adopted, err = c.look(); err != nil || c.DryRun {
+			return now, adopted, func() {}, err
+		}
 	}
 	if unlock, err = c.lock(ctx); err != nil {
 		return nil, false, nil, failed(c.dir, err)
 	}
-	if now, adopted, err = c.look(); err != nil { // it may have changed meanwhile
+	if now, adopted, err = c.look(); err != nil {
 		unlock()
 		return nil, false, nil, err
 	}

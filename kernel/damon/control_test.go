@@ -185,6 +185,26 @@ func TestOurs(t *testing.T) {
 	}
 }
 
+// The status says which kdamonds are ours.
+func TestStatusOurs(t *testing.T) {
+	f := newFake(linux73)
+	fs := f.at()
+	fs.run = t.TempDir()
+	l, err := fs.ledger()
+	if err != nil {
+		t.Fatal(err)
+	}
+	started := start(t, &Control{fs, Options{}, l}, planned())
+	proc := fakeProc(t, map[int]string{started.Kdamonds[0].PID: "kdamond.0", started.Kdamonds[1].PID: "kdamond.1"})
+	for _, want := range []Owner{BySafevma, ByInterface} {
+		s, err := fs.Status(proc)
+		if err != nil || len(s.Threads) != 2 || s.Threads[0].Owner != want || s.Threads[1].Owner != want {
+			t.Errorf("%+v, %v, want %s", s, err, want)
+		}
+		f.files["1/contexts/0/schemes/0/quotas/ms"] = "77" // by somebody else
+	}
+}
+
 // A record that can't be read is an error, and no leave to write.
 func TestRecordMalformed(t *testing.T) {
 	f := newFake(linux73)
@@ -412,6 +432,74 @@ func TestLock(t *testing.T) {
 		t.Errorf("%v; written %v", err, f.writes[n:])
 	}
 	if _, err := c.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// Who has waited sees what the other has made of it, and takes nothing half done for somebody
+// else's.
+func TestTurns(t *testing.T) {
+	f := newFake(linux73)
+	c := f.control(t, Options{})
+	start(t, c, planned())
+	done := make(chan error)
+	for i := range 8 {
+		go func() {
+			_, err := c.Tune(t.Context(), func(now []Kdamond) ([]Kdamond, error) {
+				now[i%2].Contexts[0].Attrs.Intervals.Aggr++
+				now[1].Contexts[0].Schemes[0].Quotas.MS++
+				return now, nil
+			})
+			done <- err
+		}()
+	}
+	for range 8 {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	in, err := f.at().Read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := in.Kdamonds[0].Contexts[0], in.Kdamonds[1].Contexts[0]
+	if a.Attrs.Intervals.Aggr != 100_004 || b.Attrs.Intervals.Aggr != 100_004 || b.Schemes[0].Quotas.MS != 18 {
+		t.Errorf("%+v, %+v", a, b)
+	}
+}
+
+// One that ends by itself before it is turned off is off.
+func TestStopEnded(t *testing.T) {
+	f := newFake(linux618)
+	c := f.control(t, Options{})
+	start(t, c, planned())
+	f.refuses = func(file string) error {
+		if file == "0/state" {
+			f.end(0)
+		}
+		return nil // EPERM, as the kernel says then
+	}
+	if _, err := c.Stop(t.Context()); err != nil || f.files["nr_kdamonds"] != "0" {
+		t.Errorf("%v, %v", err, f.files)
+	}
+}
+
+// What can't be turned off is still ours, and can be tried again.
+func TestStopFails(t *testing.T) {
+	f := newFake(linux73)
+	c := f.control(t, Options{})
+	start(t, c, planned())
+	f.refuses = func(file string) error {
+		if file == "1/state" {
+			return syscall.EIO
+		}
+		return nil
+	}
+	if _, err := c.Stop(t.Context()); !errors.Is(err, syscall.EIO) || len(f.active) != 1 {
+		t.Errorf("%v, %v", err, f.active)
+	}
+	f.refuses = nil
+	if _, err := c.Stop(t.Context()); err != nil || len(f.active) > 0 {
 		t.Error(err)
 	}
 }

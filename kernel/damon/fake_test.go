@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 )
@@ -15,6 +16,7 @@ import (
 // their number is written, refuses what the kernel refuses, and shows what a kdamond did
 // only when it is asked. TestScript holds it against a real kernel.
 type fakeKernel struct {
+	mu      sync.Mutex
 	root    string
 	files   map[string]string // below kdamonds, what they say
 	age     age
@@ -95,6 +97,12 @@ func (f *fakeKernel) below(full string) (string, bool) {
 }
 
 func (f *fakeKernel) stat(full string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.find(full)
+}
+
+func (f *fakeKernel) find(full string) error {
 	file, ok := f.below(full)
 	if full == f.root || ok && file == "" || full == "/fake/module/damon_stat/parameters" && f.module != "" {
 		return nil
@@ -108,7 +116,9 @@ func (f *fakeKernel) stat(full string) error {
 }
 
 func (f *fakeKernel) list(full string) ([]string, error) {
-	if err := f.stat(full); err != nil {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.find(full); err != nil {
 		return nil, err
 	}
 	if full == f.root {
@@ -130,6 +140,8 @@ func (f *fakeKernel) list(full string) ([]string, error) {
 }
 
 func (f *fakeKernel) read(full string) (string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if full == "/fake/module/damon_stat/parameters/enabled" && f.module != "" {
 		return "Y\n", nil
 	}
@@ -145,6 +157,8 @@ func (f *fakeKernel) read(full string) (string, error) {
 }
 
 func (f *fakeKernel) write(full, text string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	file, _ := f.below(full)
 	err := f.store(file, strings.TrimSuffix(text, "\n"))
 	if err == nil {

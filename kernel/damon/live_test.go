@@ -154,6 +154,83 @@ func TestLiveRollback(t *testing.T) {
 	}
 }
 
+// While a module watches, nothing else may: the error names it, and nothing is left.
+func TestLiveModule(t *testing.T) {
+	f := guest(t)
+	removeAll(t, f)
+	tried := 0
+	for _, module := range []string{"damon_stat", "damon_reclaim", "damon_lru_sort"} {
+		enabled := f.path("module", module, "parameters", "enabled")
+		if _, err := os.Stat(enabled); err != nil {
+			continue
+		}
+		tried++
+		set(t, enabled, "Y")
+		_, err := liveControl(t, Options{}).Start(t.Context(), []Kdamond{NewKdamond(PAddr)})
+		set(t, enabled, "N")
+		var of *Refused
+		if !errors.Is(err, syscall.EBUSY) || !errors.As(err, &of) || !slices.Equal(of.Modules, []string{module}) {
+			t.Errorf("%s: %v", module, err)
+		}
+	}
+	if tried == 0 {
+		t.Skip("this kernel has no such module")
+	}
+	t.Logf("%d modules", tried)
+}
+
+// failing is the kernel's tree, where the k-th write fails.
+type failing struct {
+	tree
+	left *int
+}
+
+func (f failing) write(path, text string) error {
+	if *f.left--; *f.left == 0 {
+		return syscall.EIO
+	}
+	return f.tree.write(path, text)
+}
+
+// Whichever write fails, a kdamond that runs goes on as the same thread with what it had, as the
+// real files say.
+func TestLiveFailingWrite(t *testing.T) {
+	f := guest(t)
+	removeAll(t, f)
+	c := liveControl(t, Options{})
+	want := planned()[1:]
+	want[0].Contexts[0].Schemes[0].Filters = nil
+	start(t, c, want)
+	before := content(t, f.kdamonds())
+	for k := 1; ; k++ {
+		left := k
+		c.fs.tree = failing{f.tree, &left}
+		_, err := c.Tune(t.Context(), func(now []Kdamond) ([]Kdamond, error) {
+			now[0].Contexts[0].Attrs.Regions.Max = 500
+			now[0].Contexts[0].Targets[0].Regions = now[0].Contexts[0].Targets[0].Regions[:1]
+			now[0].Contexts[0].Schemes[0].Quotas.MS = 20
+			return now, nil
+		})
+		if err == nil {
+			if k < 7 { // a value, a number and two ends, a value, a command
+				t.Errorf("%d writes", k-1)
+			}
+			break
+		}
+		var of *Failed
+		if !errors.Is(err, syscall.EIO) || !errors.As(err, &of) || len(of.Left)+len(of.Lost) > 0 {
+			t.Errorf("write %d: %v", k, err)
+		}
+		if after := content(t, f.kdamonds()); !maps.Equal(after, before) {
+			t.Errorf("write %d: before\n%v\nafter\n%v", k, before, after)
+		}
+	}
+	c.fs.tree = f.tree
+	if _, err := c.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
 func deadPID(t *testing.T) int {
 	t.Helper()
 	p, err := os.StartProcess("/proc/self/exe", []string{"x", "-test.run=^$"}, &os.ProcAttr{})

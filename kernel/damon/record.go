@@ -67,7 +67,15 @@ func (l ledger) lock(ctx context.Context) (unlock func(), err error) {
 	if err := os.MkdirAll(l.dir, 0o700); err != nil {
 		return nil, err
 	}
-	return sys.LockFile(ctx, filepath.Join(l.dir, "damon.lock"))
+	return sys.LockFile(ctx, l.lockFile())
+}
+
+func (l ledger) lockFile() string { return filepath.Join(l.dir, "damon.lock") }
+
+// everLocked reports whether anybody has changed anything since the machine started.
+func (l ledger) everLocked() bool {
+	_, err := os.Stat(l.lockFile())
+	return err == nil
 }
 
 // read returns the record of this boot, or nil where there is none.

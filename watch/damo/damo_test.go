@@ -3,6 +3,7 @@ package damo
 import (
 	"bytes"
 	"compress/zlib"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -123,6 +124,34 @@ func TestSeconds(t *testing.T) {
 	for _, bad := range []string{"", ".", "1.2.3", "x", "-1.0", "1e300", "NaN", "12:"} {
 		if got, err := seconds([]byte(bad)); !errors.Is(err, ErrMalformed) {
 			t.Errorf("%q: %d, %v", bad, got, err)
+		}
+	}
+}
+
+// Eight digits at once are what they are one by one, and anything else is none.
+func TestNumber(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	for range 100000 {
+		n := r.Uint64() >> r.IntN(64)
+		s := scanner{left: []byte(fmt.Sprintf(" x= %d-", n))}
+		if got := s.number("x="); got != n || s.bad || string(s.left) != "-" {
+			t.Fatalf("%d: %d, %+v", n, got, s)
+		}
+	}
+	for c := range 256 {
+		for at := range 8 {
+			text := []byte("00000000")
+			text[at] = byte(c)
+			_, err := strconv.ParseUint(string(text), 10, 64)
+			if got, ok := eightDigits(binary.LittleEndian.Uint64(text)); ok != (err == nil && c != '+') {
+				t.Fatalf("%q: %d, %v", text, got, ok)
+			}
+		}
+	}
+	for _, bad := range []string{"18446744073709551616", "99999999999999999999", "184467440737095516150", "", "-1"} {
+		s := scanner{left: []byte(bad)}
+		if got := s.number(""); !s.bad {
+			t.Errorf("%q: %d", bad, got)
 		}
 	}
 }

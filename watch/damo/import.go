@@ -55,19 +55,19 @@ func (s *sink) snapshot(e *recording.Snapshot) error {
 // was read wrap [ErrMalformed] and name the place.
 func Import(in io.Reader, program string, w *recording.Writer) (Summary, error) {
 	s := &sink{Writer: w}
-	r := bufio.NewReaderSize(in, 1<<20)
+	r := bufio.NewReaderSize(in, 4*lineMost)
 	head, err := r.Peek(8)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return s.Summary, err
 	}
-	var read func(io.Reader, *sink) error
+	var read func(*bufio.Reader, *sink) error
 	switch {
 	case bytes.HasPrefix(head, []byte("PERFILE2")):
 		return s.Summary, fmt.Errorf("%w: this is perf.data; make text of it: perf script -i FILE > TEXT", ErrMalformed)
 	case len(head) == 0:
 		return s.Summary, fmt.Errorf("%w: the file is empty", ErrMalformed)
 	case bytes.HasPrefix(bytes.TrimSpace(head), []byte("[")) || bytes.HasPrefix(head, []byte("{")):
-		s.Format, read = JSON, readJSON
+		s.Format, read = JSON, func(in *bufio.Reader, s *sink) error { return readJSON(in, s) }
 	case head[0]&0x0f == 8 && len(head) > 1 && (uint(head[0])<<8|uint(head[1]))%31 == 0: // RFC 1950
 		s.Format, read = JSONCompressed, readCompressed
 	default:
@@ -85,7 +85,7 @@ func Import(in io.Reader, program string, w *recording.Writer) (Summary, error) 
 	return s.Summary, nil
 }
 
-func readCompressed(in io.Reader, s *sink) error {
+func readCompressed(in *bufio.Reader, s *sink) error {
 	z, err := zlib.NewReader(in)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrMalformed, err)

@@ -3,7 +3,7 @@ package damo
 import (
 	"bufio"
 	"bytes"
-	"errors"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"strconv"
@@ -21,21 +21,23 @@ const lineMost = 64 << 10
 //	kdamond.0-4452  [000] ..... 82877.315633: damon_aggregated: target_id=0 …
 //
 // Other lines are skipped.
-func readText(in io.Reader, s *sink) error {
+func readText(in *bufio.Reader, s *sink) error {
 	t := &text{sink: s, times: map[target]int64{}}
-	lines := bufio.NewScanner(in)
-	lines.Buffer(make([]byte, 0, lineMost), lineMost)
-	number := 0
-	for lines.Scan() {
-		number++
-		if err := t.line(lines.Bytes()); err != nil {
+	for number := 1; ; number++ {
+		line, err := in.ReadSlice('\n')
+		if err != nil && err != io.EOF && err != bufio.ErrBufferFull {
+			return err
+		}
+		if len(line) > lineMost || err == bufio.ErrBufferFull {
+			return fmt.Errorf("%w: line %d has more than %d bytes", ErrMalformed, number, lineMost)
+		}
+		if len(line) == 0 {
+			return t.assembler.Flush(t.end)
+		}
+		if err := t.line(bytes.TrimSuffix(line, []byte{'\n'})); err != nil {
 			return fmt.Errorf("line %d: %w", number, err)
 		}
 	}
-	if errors.Is(lines.Err(), bufio.ErrTooLong) {
-		return fmt.Errorf("%w: line %d has more than %d bytes", ErrMalformed, number+1, lineMost)
-	}
-	return errors.Join(lines.Err(), t.assembler.Flush(t.end))
 }
 
 // text is what is known while lines are read.
@@ -43,7 +45,12 @@ type text struct {
 	*sink
 	assembler damon.Assembler
 	entry     recording.Snapshot
-	times     map[target]int64 // of the last event
+	times     map[target]int64 // of the last event, but for that of the line before
+	last      target           // of the line before
+	lastTime  int64
+	name      []byte // what stood before the CPU in the line before
+	thread    int
+	nameAt    int // of the event in a line
 }
 
 type target struct {
@@ -58,7 +65,12 @@ var (
 )
 
 func (t *text) line(line []byte) error {
-	if at := bytes.Index(line, aggregated); at >= 0 {
+	at := t.nameAt // most lines have the name where the one before had it
+	if len(line) < at || !bytes.HasPrefix(line[at:], aggregated) {
+		at = bytes.Index(line, aggregated)
+	}
+	if at >= 0 {
+		t.nameAt = at
 		return t.aggregated(line[:at], line[at+len(aggregated):])
 	}
 	if at := bytes.Index(line, tuned); at >= 0 {
@@ -69,16 +81,21 @@ func (t *text) line(line []byte) error {
 }
 
 // origin parses what stands before the name of the event.
-func origin(head []byte) (o damon.Origin, err error) {
-	head = bytes.TrimRight(bytes.TrimSuffix(head, systemName), " \t")
-	stamp := head[bytes.LastIndexByte(head, ' ')+1:]
-	if o.Time, err = seconds(bytes.TrimSuffix(stamp, []byte(":"))); err != nil {
+func (t *text) origin(head []byte) (o damon.Origin, err error) {
+	head = bytes.TrimSuffix(head, systemName)
+	for len(head) > 0 && (head[len(head)-1] == ' ' || head[len(head)-1] == ':') {
+		head = head[:len(head)-1]
+	}
+	if o.Time, err = seconds(head[bytes.LastIndexByte(head, ' ')+1:]); err != nil {
 		return o, err
 	}
 	if cpu := bytes.IndexByte(head, '['); cpu > 0 { // what damo wrote itself has no numbers
-		name := bytes.TrimRight(head[:cpu], " \t")
-		pid := name[bytes.LastIndexAny(name, " \t-")+1:]
-		o.Thread, _ = strconv.Atoi(string(pid))
+		if !bytes.Equal(head[:cpu], t.name) {
+			t.name = append(t.name[:0], head[:cpu]...)
+			name := bytes.TrimRight(t.name, " \t")
+			t.thread, _ = strconv.Atoi(string(name[bytes.LastIndexAny(name, " \t-")+1:]))
+		}
+		o.Thread = t.thread
 	}
 	return o, nil
 }
@@ -114,35 +131,49 @@ func slowSeconds(b []byte) (int64, error) {
 	return int64(f * 1e9), nil
 }
 
+// shorts is what damo writes behind a single snapshot, to say how long it took.
+var shorts = []byte(" 0-0: -1 -1")
+
 // aggregated parses " target_id=0 nr_regions=17 140731667070976-140731668037632: 0 3". The
 // age is not there in old kernels.
 func (t *text) aggregated(head, tail []byte) error {
-	o, err := origin(head)
+	o, err := t.origin(head)
 	if err != nil {
 		return err
 	}
 	e := damon.Aggregated{Origin: o}
-	s := scanner{tail}
+	s := scanner{left: tail}
 	e.Target = s.number("target_id=")
 	e.Regions = s.number("nr_regions=")
-	if s.rest() == "0-0: -1 -1" { // damo writes that behind a single snapshot, to say how long it took
+	if bytes.HasPrefix(s.left, shorts) {
 		return nil
 	}
 	e.Region.Start = s.number("")
 	e.Region.End = s.number("-")
 	e.Region.Accesses = s.number(":")
-	if s.rest() != "" {
+	if !s.done() {
 		e.Region.Age = s.number("")
 	}
-	if s.left == nil || s.rest() != "" || e.Region.End < e.Region.Start {
+	if !s.done() || s.bad || e.Region.End < e.Region.Start {
 		return fmt.Errorf("%w: %q", ErrMalformed, tail)
 	}
-	of := target{o.Thread, e.Target}
-	if last := t.times[of]; o.Time < last {
-		return fmt.Errorf("%w: time goes back by %d ns", ErrMalformed, last-o.Time)
+	if err := t.forward(target{o.Thread, e.Target}, o.Time); err != nil {
+		return err
 	}
-	t.times[of] = o.Time
 	return t.assembler.Add(e, false, t.end)
+}
+
+// forward makes sure that the time of a target does not go back.
+func (t *text) forward(of target, now int64) error {
+	if of != t.last {
+		t.times[t.last] = t.lastTime
+		t.last, t.lastTime = of, t.times[of]
+	}
+	if now < t.lastTime {
+		return fmt.Errorf("%w: time goes back by %d ns", ErrMalformed, t.lastTime-now)
+	}
+	t.lastTime = now
+	return nil
 }
 
 func (t *text) end(s *damon.Snapshot) error {
@@ -151,53 +182,80 @@ func (t *text) end(s *damon.Snapshot) error {
 }
 
 func (t *text) tuned(head, tail []byte) error {
-	o, err := origin(head)
+	o, err := t.origin(head)
 	if err != nil {
 		return err
 	}
-	s := scanner{tail}
+	s := scanner{left: tail}
 	e := damon.IntervalsTuned{Origin: o, Sample: s.number("sample_us=")}
-	if s.left == nil || s.rest() != "" {
+	if !s.done() || s.bad {
 		return fmt.Errorf("%w: %q", ErrMalformed, tail)
 	}
 	return t.Write(&recording.Tuned{IntervalsTuned: e})
 }
 
-// scanner takes numbers off a line; left is nil after the first that is none.
-type scanner struct{ left []byte }
+// scanner takes numbers off a line. After the first that is none, it is bad.
+type scanner struct {
+	left []byte
+	bad  bool
+}
 
-func (s *scanner) rest() string { return string(bytes.TrimSpace(s.left)) }
+// skip takes spaces off.
+func (s *scanner) skip() {
+	for len(s.left) > 0 && (s.left[0] == ' ' || s.left[0] == '\r') {
+		s.left = s.left[1:]
+	}
+}
+
+// done reports whether nothing is left.
+func (s *scanner) done() bool {
+	s.skip()
+	return len(s.left) == 0
+}
 
 // number takes a word and the number behind it.
 func (s *scanner) number(word string) (n uint64) {
-	b := s.left
-	for len(b) > 0 && b[0] == ' ' {
-		b = b[1:]
-	}
-	if !bytes.HasPrefix(b, []byte(word)) {
-		s.left = nil
+	s.skip()
+	if len(s.left) < len(word) || string(s.left[:len(word)]) != word {
+		s.bad = true
 		return 0
 	}
-	b = b[len(word):]
-	for len(b) > 0 && b[0] == ' ' {
-		b = b[1:]
-	}
+	s.left = s.left[len(word):]
+	s.skip()
 	digits := 0
-	for digits < len(b) && b[digits] >= '0' && b[digits] <= '9' {
-		d := uint64(b[digits] - '0')
-		if n > (1<<64-1-d)/10 {
-			s.left = nil
+	for ; digits+8 <= len(s.left) && n < 1e8; digits += 8 {
+		eight, ok := eightDigits(binary.LittleEndian.Uint64(s.left[digits:]))
+		if !ok {
+			break
+		}
+		n = n*1e8 + eight
+	}
+	for _, c := range s.left[digits:] {
+		d := uint64(c - '0')
+		if d > 9 {
+			break
+		}
+		if n > (1<<64-1)/10 || n*10 > 1<<64-1-d {
+			s.bad = true
 			return 0
 		}
 		n = n*10 + d
 		digits++
 	}
-	if digits == 0 {
-		s.left = nil
-		return 0
-	}
-	if s.left = b[digits:]; s.left == nil {
-		s.left = []byte{}
-	}
+	s.bad = s.bad || digits == 0
+	s.left = s.left[digits:]
 	return n
+}
+
+// eightDigits makes a number of eight digits at once; false where one of the bytes is none.
+// The first digit is in the lowest byte.
+func eightDigits(text uint64) (uint64, bool) {
+	const each = 0x0101010101010101
+	digits := text ^ '0'*each
+	if (digits|(digits+(0x7f-9)*each))&(0x80*each) != 0 {
+		return 0, false
+	}
+	digits = digits*10 + digits>>8                               // two in each second byte
+	digits = (digits & 0x00ff00ff00ff00ff) * (1 + 100<<16) >> 16 // four in each fourth
+	return (digits & 0x0000ffff0000ffff) * (1 + 10000<<32) >> 32, true
 }

@@ -7,5 +7,6 @@
 // unknown, and not cold.
 //
 // The maths, the order of its steps and the choice of the ranges are those of damo, so that
-// the values are the same to the last bit (see scripts/compare-damo).
+// the values are the same to the last bit (see scripts/compare-damo). Where a part of a
+// recording is drawn, what lies before it does not count; damo takes it off the first cells.
 package heatmap

@@ -87,6 +87,16 @@ func TestHertz(t *testing.T) {
 	expect(t, m, []float64{20}, []float64{100})
 }
 
+// An age counts again in a cell of several snapshots, as with damo, or once.
+func TestOnce(t *testing.T) {
+	const ms = 1e6
+	entries := []recording.Entry{watched(5000, 100000),
+		shot(1, 800*ms, 900*ms, damon.Region{Start: 0x1000, End: 0x2000, Accesses: 2}),
+		shot(1, 900*ms, 1000*ms, damon.Region{Start: 0x1000, End: 0x2000, Accesses: 2, Age: 1})}
+	expect(t, drawn(t, Options{Times: 1, Addresses: 1}, entries...), []float64{30})
+	expect(t, drawn(t, Options{Times: 1, Addresses: 1, Once: true}, entries...), []float64{20})
+}
+
 // Intervals that the kernel tuned count as it told, or as long as the snapshot took.
 func TestTuned(t *testing.T) {
 	const ms = 1e6
@@ -152,6 +162,14 @@ func TestSurvey(t *testing.T) {
 	if m.Range != (Range{0x1000, 0x2000}) || m.Time(0) != 10 {
 		t.Errorf("%+v", m)
 	}
+}
+
+// What lies before the part that is drawn does not count in it.
+func TestLast(t *testing.T) {
+	hot := damon.Region{Start: 0x1000, End: 0x2000, Accesses: 9}
+	m := drawn(t, Options{Times: 2, Addresses: 1, Last: 2000}, shot(1, 1000, 2000, hot), shot(1, 2000, 3000, hot),
+		shot(1, 3000, 4000, damon.Region{Start: 0x1000, End: 0x2000, Accesses: 1}), shot(1, 4000, 5000, damon.Region{Start: 0x1000, End: 0x2000, Accesses: 2}))
+	expect(t, m, []float64{1}, []float64{2})
 }
 
 func TestErrors(t *testing.T) {

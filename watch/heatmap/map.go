@@ -15,6 +15,10 @@ type Options struct {
 	Times, Addresses int // how many cells
 	Target           *Key
 	Range            *Range
+	// Once counts each moment once. Otherwise, as damo does, the age of a region counts in
+	// a cell also for the time that the snapshots before have told of: where cells are
+	// longer than snapshots, what stays as hot as it is looks hotter than it can be.
+	Once bool
 	// Last is how long before its end the recording is drawn from; 0 is from when on
 	// something is known.
 	Last time.Duration
@@ -40,6 +44,7 @@ type Map struct {
 	Addresses int
 	Unit      Unit
 	Range     Range // of addresses that are drawn
+	once      bool
 	addrUnit  int64
 	start     number
 	timeUnit  number
@@ -54,7 +59,7 @@ func Draw(src Source, o Options) (*Map, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Map{Stream: streams[0], Times: o.Times, Addresses: o.Addresses, Unit: Samples}
+	m := &Map{Stream: streams[0], Times: o.Times, Addresses: o.Addresses, Unit: Samples, once: o.Once}
 	if o.Target != nil {
 		if m.Stream = find(streams, *o.Target); m.Stream == nil {
 			return nil, fmt.Errorf("%w: target %d of thread %d is not in it; there are %s", ErrNothing, o.Target.Target, o.Target.Thread, keys(streams))
@@ -207,6 +212,9 @@ func (m *Map) region(r damon.Region, s *shape) {
 	from := observed
 	if m.last != nil && from.less(*m.last) {
 		from = *m.last
+	}
+	if m.once {
+		observed = from
 	}
 	firstTime, lastTime := from.minus(m.start).over(m.timeUnit), s.end.minus(m.start).over(m.timeUnit)
 	first := int64(quotient(int64(r.Start)-int64(m.Range.Start), m.addrUnit))

@@ -83,12 +83,13 @@ func compare(i int64, f float64) int {
 func later(n, m number) number   { return pick(n.less(m), m, n) }
 func earlier(n, m number) number { return pick(m.less(n), m, n) }
 
-// over is the quotient as an index: rounded to a float64, then cut off.
+// over is the quotient as an index: rounded to a float64, then down. (damo cuts it off, so
+// that what lies before the range counts in its first cell, with a time below 0.)
 func (n number) over(m number) int64 {
 	if n.whole && m.whole {
-		return int64(quotient(n.i, m.i))
+		return int64(math.Floor(quotient(n.i, m.i)))
 	}
-	return int64(n.float() / m.float())
+	return int64(math.Floor(n.float() / m.float()))
 }
 
 const exact = 1 << 53 // whole numbers up to it are float64s

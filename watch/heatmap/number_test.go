@@ -55,7 +55,8 @@ func TestNumbers(t *testing.T) {
 		{later(fraction(5), whole(5)), fraction(5)},
 		{earlier(whole(5), fraction(5)), whole(5)},
 		{earlier(whole(6), fraction(5)), fraction(5)},
-		{whole(-7).over(whole(2)), int64(-3)}, // cut off
+		{whole(-7).over(whole(2)), int64(-4)}, // rounded down
+		{fraction(-0.1).over(whole(2)), int64(-1)},
 		{fraction(7.9).over(whole(2)), int64(3)},
 		{whole(-7).floorOver(2), whole(-4)}, // rounded down
 		{whole(7).floorOver(2), whole(3)},

@@ -1,7 +1,9 @@
 package plan
 
 import (
+	"bytes"
 	"errors"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -76,6 +78,23 @@ func TestRead(t *testing.T) {
 		if !errors.Is(err, damon.ErrMalformed) {
 			t.Errorf("%q: %v", text, err)
 		}
+	}
+}
+
+// The plan in the documentation is one that the kernel takes, and has nothing surprising in it.
+func TestDocumentation(t *testing.T) {
+	text, err := os.ReadFile("../../docs/damon.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, ok := bytes.Cut(text, []byte("\n\n    kdamonds:\n"))
+	text, _, end := bytes.Cut(text, []byte("\n\n"))
+	if !ok || !end {
+		t.Fatal("docs/damon.md has no plan")
+	}
+	list := applied(t, Words{}, nil, "    kdamonds:\n"+string(text))
+	if found := damon.Lint(list); len(list) != 1 || list[0].Contexts[0].Schemes[0].OpsFilters[0].Type != damon.FilterAnon || len(found) > 0 {
+		t.Errorf("%+v: %+v", list, found)
 	}
 }
 
