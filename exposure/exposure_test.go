@@ -173,6 +173,25 @@ func TestControlCounts(t *testing.T) {
 	}
 }
 
+// Frames that others have got at once are no failure of the control; that all of them read as
+// mapped each time is one.
+func TestControlAnonymous(t *testing.T) {
+	for name, test := range map[string]struct {
+		left   func(try int) int
+		passes bool
+	}{"quiet": {func(int) int { return 0 }, true}, "busy": {func(try int) int { return pagesTried - 20*try }, true},
+		"blind": {func(int) int { return pagesTried }, false}, "half blind": {func(int) int { return pagesTried/2 + 1 }, false}} {
+		tries := 0
+		text, err := controlAnonymous(func() (int, error) { tries++; return test.left(tries - 1), nil })
+		if (err == nil) != test.passes || errors.Is(err, errNoControl) || (text != "") != test.passes {
+			t.Errorf("%s: %q, %v after %d tries", name, text, err, tries)
+		}
+	}
+	if _, err := controlAnonymous(func() (int, error) { return 0, noControl(io.EOF) }); !errors.Is(err, errNoControl) {
+		t.Error(err)
+	}
+}
+
 // live reads the own process; without root it skips.
 func live(t *testing.T) *Exposure {
 	t.Helper()
