@@ -68,9 +68,15 @@ func (t *trial) mapped(pages, prot, flags int, f *os.File) []byte {
 		fd = int(f.Fd())
 	}
 	b, err := sys.Mmap(pages*pageSize, prot, flags, fd, 0)
+	if errors.Is(err, syscall.EAGAIN) {
+		t.stop(Privilege, "mmap: EAGAIN: %s", memlock)
+	}
 	t.must("mmap", err)
 	return b
 }
+
+// memlock is what stands in the way where less can be locked than a probe takes.
+const memlock = "RLIMIT_MEMLOCK is too small, and CAP_IPC_LOCK lacks"
 
 // untouched is anonymous memory that no page stands behind yet.
 func (t *trial) untouched(pages int) []byte { return t.mapped(pages, rw, private, nil) }

@@ -20,15 +20,16 @@ import (
 func newDAMON() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "damon",
-		Short: "Show and set up how the kernel watches memory with DAMON",
+		Short: "Show and set up how the kernel watches memory with DAMON, record what it sees, draw it",
 		Long: `Shows what watches memory with DAMON here and whose it is, finds what is wrong or surprising in
-its schemes, and says which filter decides about a page: status, lint and explain only read.
-start, tune and stop write to the kernel's interface, which has one owner: what somebody else
-has made they leave as it is, unless they are told to adopt it.`,
+its schemes, and says which filter decides about a page; records which memory is accessed, and
+reports of that. All these only read. start, tune and stop write to the kernel's interface, which
+has one owner: what somebody else has made they leave as it is, unless they are told to adopt it.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newDAMONExplain(), newDAMONLint(), newDAMONStart(), newDAMONStatus(), newDAMONStop(), newDAMONTune())
+	cmd.AddCommand(newDAMONExplain(), newDAMONImport(), newDAMONLint(), newDAMONRecord(), newDAMONReport(),
+		newDAMONStart(), newDAMONStatus(), newDAMONStop(), newDAMONTune())
 	return cmd
 }
 

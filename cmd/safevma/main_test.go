@@ -37,6 +37,8 @@ func TestScripts(t *testing.T) {
 			"schemalines": linesMatchSchema,
 			"sleeps":      startSleeper,
 			"pool":        makePool,
+			"cut":         cutRecording,
+			"flip":        flipRecording,
 		},
 		Condition: func(name string) (bool, error) {
 			if name == "root" {
@@ -70,6 +72,19 @@ func matchesSchema(ts *testscript.TestScript, neg bool, args []string) {
 	if (err != nil) != neg {
 		ts.Fatalf("schema: %v", err)
 	}
+}
+
+// cutRecording copies a file without its last byte.
+func cutRecording(ts *testscript.TestScript, _ bool, args []string) {
+	text := ts.ReadFile(args[0])
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(text[:len(text)-1]), 0o600))
+}
+
+// flipRecording copies a file with its last byte changed.
+func flipRecording(ts *testscript.TestScript, _ bool, args []string) {
+	text := []byte(ts.ReadFile(args[0]))
+	text[len(text)-1] ^= 1
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), text, 0o600))
 }
 
 // linesMatchSchema is matchesSchema for output with a document a line.

@@ -31,6 +31,8 @@ const regionsMost = 1 << 22
 type Assembler struct {
 	open map[stream]*Snapshot
 	ends map[stream]int64 // of the last snapshot
+	last stream           // of the region before, and what is open of it
+	at   *Snapshot
 }
 
 // stream is a target. Targets of all kdamonds are counted from 0 on, so that it takes the
@@ -53,7 +55,10 @@ func (a *Assembler) Add(e Aggregated, lost bool, fn func(*Snapshot) error) error
 		}
 	}
 	to := stream{e.Thread, e.Target}
-	s := a.open[to]
+	s := a.at
+	if s == nil || to != a.last {
+		s = a.open[to]
+	}
 	if s != nil && len(s.Regions) > 0 && (s.Expected != e.Regions || e.Region.Start < s.Regions[len(s.Regions)-1].End) {
 		if err := a.end(to, s, fn); err != nil { // the rest of it was lost
 			return err
@@ -63,6 +68,7 @@ func (a *Assembler) Add(e Aggregated, lost bool, fn func(*Snapshot) error) error
 		s = &Snapshot{Thread: e.Thread, Target: e.Target}
 		a.open[to] = s
 	}
+	a.last, a.at = to, s
 	if len(s.Regions) == 0 {
 		s.Start, s.End, s.Expected = a.ends[to], e.Time, e.Regions
 	}

@@ -172,6 +172,9 @@ func (i *Instance) Stats() ([]Stats, error) {
 	return all, nil
 }
 
+// Stop records nothing any more. What was recorded can still be read.
+func (i *Instance) Stop() error { return classify(i.write("tracing_on", "0")) }
+
 // closeFor is how long removing is tried: a reader of another process keeps an instance.
 const closeFor = 2 * time.Second
 

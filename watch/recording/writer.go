@@ -114,9 +114,13 @@ func (w *Writer) Sync() error {
 	return w.err
 }
 
-// Close writes the end mark, syncs and closes the file.
+// Close writes the end mark, in a frame of its own, syncs and closes the file.
 func (w *Writer) Close(end End) error {
-	err := errors.Join(w.Write(&end), w.Sync(), w.enc.Close())
+	err := w.Flush()
+	if err == nil {
+		err = errors.Join(w.Write(&end), w.Sync())
+	}
+	err = errors.Join(err, w.enc.Close())
 	if w.file != nil {
 		err = errors.Join(err, w.file.Close())
 	}
