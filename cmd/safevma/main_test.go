@@ -104,20 +104,22 @@ func linesMatchSchema(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// validate compiles a published schema. They may refer to that of verdicts, by its $id.
+// validate compiles a published schema. They may refer to those of verdicts and of DAMON, by
+// their $id.
 func validate(name, text string) error {
-	const verdicts, id = "../../docs/schema/verdicts-v1.json", "https://github.com/safevma/safevma/docs/schema/verdicts-v1.json"
-	file, err := os.ReadFile(verdicts)
-	if err != nil {
-		return err
-	}
-	known, err := jsonschema.UnmarshalJSON(bytes.NewReader(file))
-	if err != nil {
-		return err
-	}
 	compiler := jsonschema.NewCompiler()
-	if err := compiler.AddResource(id, known); err != nil {
-		return err
+	for _, known := range []string{"verdicts-v1", "damon-v1"} {
+		file, err := os.ReadFile("../../docs/schema/" + known + ".json")
+		if err != nil {
+			return err
+		}
+		schema, err := jsonschema.UnmarshalJSON(bytes.NewReader(file))
+		if err != nil {
+			return err
+		}
+		if err := compiler.AddResource("https://github.com/safevma/safevma/docs/schema/"+known+".json", schema); err != nil {
+			return err
+		}
 	}
 	schema, err := compiler.Compile("../../docs/schema/" + name + ".json")
 	if err != nil {

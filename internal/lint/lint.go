@@ -23,7 +23,7 @@ var floors = [][]string{
 	{"internal/sys", "internal/plain", "guarantee", "lab/machine", "pmem/medium/internal/line"},
 	{"kernel/process", "kernel/tracefs", "internal/gcm", "pmem/medium", "pmem/crash/state", "lab/debian", "lab/image", "lab/wire"},
 	{"kernel/", "pmem", "pmem/crash", "lab/guest", "lab/vm"},
-	{"exposure", "watch", "watch/recording", "rules", "region/internal/view", "pmem/fsck", "pmem/inspect", "pmem/model", "pmem/crash/", "lab/feature"},
+	{"exposure", "watch", "watch/plan", "watch/recording", "rules", "region/internal/view", "pmem/fsck", "pmem/inspect", "pmem/model", "pmem/crash/", "lab/feature"},
 	{"audit/manifest", "region", "pmem/workload", "lab", "watch/access", "watch/damo", "watch/heatmap"},
 	{"audit", "guard", "probe", "region/"},
 	{"internal/term"},
