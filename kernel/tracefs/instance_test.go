@@ -73,13 +73,19 @@ func (m marker) write(t *testing.T, text string) {
 	}
 }
 
-// printed returns the text of an event "print".
-func printed(t *testing.T, i *Instance, e Event) string {
+// prints is the format of events "print".
+func prints(t *testing.T, i *Instance) *Format {
 	t.Helper()
 	f, err := i.Format("ftrace", "print")
 	if err != nil {
 		t.Fatal(err)
 	}
+	return f
+}
+
+// printed returns the text of an event "print".
+func printed(t *testing.T, f *Format, e Event) string {
+	t.Helper()
 	if e.Type != f.ID {
 		t.Fatalf("type %d, want %d", e.Type, f.ID)
 	}
@@ -92,9 +98,7 @@ func printed(t *testing.T, i *Instance, e Event) string {
 func TestReadAgreesWithKernel(t *testing.T) {
 	i := instance(t, 64)
 	m := newMarker(t, i)
-	if _, err := i.Format("ftrace", "print"); err != nil {
-		t.Fatal(err)
-	}
+	print := prints(t, i)
 	defer runtime.UnlockOSThread()
 	runtime.LockOSThread()
 	cpus, err := sys.CPUs()
@@ -119,7 +123,7 @@ func TestReadAgreesWithKernel(t *testing.T) {
 	var got []string
 	err = i.Read(true, func(e Event) error {
 		us := (e.Time + 500) / 1000
-		got = append(got, fmt.Sprintf("[%03d] %d.%06d: %s", e.CPU, us/1e6, us%1e6, printed(t, i, e)))
+		got = append(got, fmt.Sprintf("[%03d] %d.%06d: %s", e.CPU, us/1e6, us%1e6, printed(t, print, e)))
 		return nil
 	})
 	if err != nil || len(got) != 60 {
@@ -149,19 +153,66 @@ func kernelText(t *testing.T, i *Instance) (all []string) {
 	return all
 }
 
+// Where one CPU has more than is read of it at once, what another has comes in its place
+// all the same. Times are those of CLOCK_MONOTONIC.
+func TestReadBacklog(t *testing.T) {
+	i := instance(t, 4096)
+	m := newMarker(t, i)
+	print := prints(t, i)
+	if clock, err := os.ReadFile(filepath.Join(i.dir, "trace_clock")); err != nil || !strings.Contains(string(clock), "[mono]") {
+		t.Errorf("%s, %v", clock, err)
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	cpus, err := sys.CPUs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := sys.RunOn(cpus...); err != nil {
+			t.Error(err)
+		}
+	}()
+	from, err := sys.Monotonic()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const written = 12000
+	for n := range written {
+		if n%3000 == 0 || n%3000 == 1 { // one event on the last CPU, the others on the first
+			if err := sys.RunOn(cpus[(1-n%3000)*(len(cpus)-1)]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		m.write(t, strconv.Itoa(n)+strings.Repeat("x", 150))
+	}
+	to, err := sys.Monotonic()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	if err := i.Read(true, func(e Event) error {
+		if text := printed(t, print, e); !strings.HasPrefix(text, strconv.Itoa(n)+"x") || e.Time < uint64(from) || e.Time > uint64(to) {
+			return fmt.Errorf("event %d is %.10q at %d, not within %d and %d", n, text, e.Time, from, to)
+		}
+		n++
+		return nil
+	}); err != nil || n != written {
+		t.Error(n, err)
+	}
+}
+
 // Each event is there once, however often is read.
 func TestReadInParts(t *testing.T) {
 	i := instance(t, 64)
 	m := newMarker(t, i)
-	if _, err := i.Format("ftrace", "print"); err != nil {
-		t.Fatal(err)
-	}
+	print := prints(t, i)
 	var got []string
 	for n := range 300 {
 		m.write(t, strconv.Itoa(n))
 		if n%7 == 0 || n == 299 {
 			if err := i.Read(n == 299, func(e Event) error {
-				got = append(got, printed(t, i, e))
+				got = append(got, printed(t, print, e))
 				return nil
 			}); err != nil {
 				t.Fatal(err)
@@ -182,9 +233,7 @@ func TestReadInParts(t *testing.T) {
 func TestLost(t *testing.T) {
 	i := instance(t, 8)
 	m := newMarker(t, i)
-	if _, err := i.Format("ftrace", "print"); err != nil {
-		t.Fatal(err)
-	}
+	prints(t, i)
 	const written = 4000
 	for range written {
 		m.write(t, "an event that somebody should have read")

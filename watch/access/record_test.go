@@ -205,9 +205,9 @@ func told(time uint64, values ...uint64) tracefs.Event {
 // whole; the control is the snapshot after.
 func TestRecordLost(t *testing.T) {
 	r := deaf(t)
-	behind := told(30, 0, 2, 1, 2, 3, 4)
+	behind := told(30, 0, 2, 2, 3, 3, 4) // it would make the one before whole
 	behind.Missed = tracefs.Missed{Some: true, Events: 9}
-	for _, e := range []tracefs.Event{told(10, 0, 2, 1, 2, 3, 4), behind, told(31, 0, 2, 2, 3, 3, 4)} {
+	for _, e := range []tracefs.Event{told(10, 0, 2, 1, 2, 3, 4), behind, told(50, 0, 2, 1, 2, 3, 4), told(51, 0, 2, 2, 3, 3, 4)} {
 		if err := r.event(e); err != nil {
 			t.Fatal(err)
 		}
@@ -232,10 +232,10 @@ func TestRecordLost(t *testing.T) {
 	}); err != nil || f.Damage != nil {
 		t.Fatal(err, f.Damage)
 	}
-	if want := "lost 9 on 3 at 30, snapshot whole false, snapshot whole true"; strings.Join(got, ", ") != want {
+	if want := "lost 9 on 3 at 30, snapshot whole false, snapshot whole false, snapshot whole true"; strings.Join(got, ", ") != want {
 		t.Errorf("%s, want %s", strings.Join(got, ", "), want)
 	}
-	if r.count.Partial != 1 || r.count.Snapshots != 2 {
+	if r.count.Partial != 2 || r.count.Snapshots != 3 {
 		t.Errorf("%+v", r.count)
 	}
 }

@@ -214,6 +214,7 @@ func TestMalformed(t *testing.T) {
 		{"PERFILE2xxxxxxx", "perf script"},
 		{"nothing of that\n", "no snapshot"},
 		{line + strings.Replace(line, "2.0", "1.0", 1), "line 2"},
+		{line + strings.Replace(line, "id=0", "id=1", 1) + strings.Replace(line, "2.0", "1.0", 1), "line 3"},
 		{line + strings.Replace(line, "nr_regions=1", "nr_regions=", 1), "line 2"},
 		{line + strings.Replace(line, "1-2", "2-1", 1), "line 2"},
 		{line + strings.Replace(line, "1-2: 0 0", "1-2: 0 0 0", 1), "line 2"},

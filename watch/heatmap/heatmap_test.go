@@ -142,7 +142,7 @@ func TestFirstStart(t *testing.T) {
 // gap is one in all snapshots.
 func TestSurvey(t *testing.T) {
 	entries := []recording.Entry{
-		shot(2, 1, 10, damon.Region{Start: 0x100, End: 0x200, Accesses: 9}),
+		shot(2, 1, 10, damon.Region{Start: 0x1000, End: 0x2000, Accesses: 9}),
 		shot(1, 1, 10, damon.Region{Start: 0x1000, End: 0x2000, Accesses: 1}, damon.Region{Start: 0x8000, End: 0x9000, Accesses: 5}),
 		shot(1, 10, 20, damon.Region{Start: 0x1000, End: 0x3000}, damon.Region{Start: 0x8000, End: 0x9000, Accesses: 5}),
 	}
@@ -155,9 +155,11 @@ func TestSurvey(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	m := drawn(t, Options{Times: 1, Addresses: 1, Target: &Key{2, 0}}, entries...)
-	if m.Range != (Range{0x100, 0x200}) {
+	if m.Range != (Range{0x1000, 0x2000}) {
 		t.Errorf("%+v", m.Range)
 	}
+	m = drawn(t, Options{Times: 1, Addresses: 1, Target: &Key{1, 0}, Range: &Range{0x1000, 0x2000}}, entries...)
+	expect(t, m, []float64{9. / 19}) // nothing of the other target
 	m = drawn(t, Options{Times: 1, Addresses: 1, Range: &Range{0x1000, 0x2000}, Last: 10}, entries...)
 	if m.Range != (Range{0x1000, 0x2000}) || m.Time(0) != 10 {
 		t.Errorf("%+v", m)
@@ -170,6 +172,14 @@ func TestLast(t *testing.T) {
 	m := drawn(t, Options{Times: 2, Addresses: 1, Last: 2000}, shot(1, 1000, 2000, hot), shot(1, 2000, 3000, hot),
 		shot(1, 3000, 4000, damon.Region{Start: 0x1000, End: 0x2000, Accesses: 1}), shot(1, 4000, 5000, damon.Region{Start: 0x1000, End: 0x2000, Accesses: 2}))
 	expect(t, m, []float64{1}, []float64{2})
+}
+
+// A range is of all snapshots, not of the last alone.
+func TestRangeOfAll(t *testing.T) {
+	streams, err := Survey(source(shot(1, 1, 10, damon.Region{Start: 0x1000, End: 0x4000}), shot(1, 10, 20, damon.Region{Start: 0x2000, End: 0x3000})))
+	if err != nil || streams[0].Hottest() != (Range{0x1000, 0x4000}) {
+		t.Errorf("%+v, %v", streams, err)
+	}
 }
 
 func TestErrors(t *testing.T) {

@@ -30,6 +30,10 @@ func TestExact(t *testing.T) {
 			t.Fatalf("%d / %d = %v, want %v", b, c, got, q)
 		}
 	}
+	// Half way between two float64s, and a little more.
+	if got, want := nearest(1<<63|1<<10, 1), math.Ldexp(1<<63|1<<11, 64); got != want {
+		t.Errorf("%v, want %v", got, want)
+	}
 	if steps == 0 {
 		t.Error("rounding each step made no difference: the test shows nothing")
 	}

@@ -12,7 +12,7 @@ import (
 // The file:
 //
 //	header, 16 bytes: magic 8, version u32, CRC32C of these 12 bytes u32
-//	frames: length u32, CRC32C of the length and the block u32, block
+//	frames: length u32, CRC32C of the block u32, CRC32C of these 8 bytes u32, block
 //
 // All integers are little-endian. A block is a zstd frame with entries:
 //
@@ -21,7 +21,7 @@ const (
 	magic      = "SAFEVREC"
 	version    = 1
 	headerSize = 16
-	frameHead  = 8
+	frameHead  = 12
 
 	// blockGoal is when a block is written, before it is compressed; blockMost is what a reader
 	// takes. An entry may need a block of its own.
@@ -65,11 +65,6 @@ func header() []byte {
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
-// sum is the checksum of a frame.
-func sum(length, block []byte) uint32 {
-	return crc32.Update(crc32.Checksum(length, castagnoli), castagnoli, block)
-}
-
 // appendFrame appends a frame of a block that is to be compressed.
 func appendFrame(b []byte, enc *zstd.Encoder, block []byte) []byte {
 	start := len(b)
@@ -77,6 +72,7 @@ func appendFrame(b []byte, enc *zstd.Encoder, block []byte) []byte {
 	b = enc.EncodeAll(block, b)
 	f := b[start:]
 	binary.LittleEndian.PutUint32(f, uint32(len(f)-frameHead))
-	binary.LittleEndian.PutUint32(f[4:], sum(f[:4], f[frameHead:]))
+	binary.LittleEndian.PutUint32(f[4:], crc32.Checksum(f[frameHead:], castagnoli))
+	binary.LittleEndian.PutUint32(f[8:], crc32.Checksum(f[:8], castagnoli))
 	return b
 }

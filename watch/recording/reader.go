@@ -97,14 +97,14 @@ func (r *Reader) nextBlock() error {
 		return err
 	}
 	length := binary.LittleEndian.Uint32(head)
-	if length == 0 || length > blockMost {
-		return r.damaged(ErrCorrupt, "a frame of %d bytes", length)
+	if crc32.Checksum(head[:8], castagnoli) != binary.LittleEndian.Uint32(head[8:]) || length == 0 || length > blockMost {
+		return r.damaged(ErrCorrupt, "the head of a frame")
 	}
 	if err := r.readBlock(int(length)); err != nil {
 		return err
 	}
-	if sum(head[:4], r.frame) != binary.LittleEndian.Uint32(head[4:]) {
-		return r.damaged(ErrCorrupt, "the checksum of a frame is wrong")
+	if crc32.Checksum(r.frame, castagnoli) != binary.LittleEndian.Uint32(head[4:]) {
+		return r.damaged(ErrCorrupt, "the checksum of a block is wrong")
 	}
 	if r.block, err = r.dec.DecodeAll(r.frame, r.block[:0]); err != nil {
 		return r.damaged(ErrCorrupt, "a block can't be decompressed: %v", err)
@@ -114,8 +114,8 @@ func (r *Reader) nextBlock() error {
 	return nil
 }
 
-// readBlock reads the bytes of a block. Memory grows as they come: a length alone, which
-// may be wrong, takes none.
+// readBlock reads the bytes of a block. Memory grows as they come: a length alone takes
+// none.
 func (r *Reader) readBlock(length int) error {
 	r.frame = r.frame[:0]
 	for len(r.frame) < length {

@@ -131,7 +131,7 @@ func TestFlipEveryByte(t *testing.T) {
 			if n < headerSize {
 				whole = 0
 			}
-			if !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrFormat) && !errors.Is(err, ErrCut) || len(got) != whole {
+			if !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrFormat) || errors.Is(err, ErrCut) || len(got) != whole {
 				t.Fatalf("byte %d: %d entries, want %d; %v", n, len(got), whole, err)
 			}
 		}
@@ -139,8 +139,9 @@ func TestFlipEveryByte(t *testing.T) {
 }
 
 func TestBehindTheEnd(t *testing.T) {
-	file, _ := write(t, each())
-	for _, more := range [][]byte{{0}, make([]byte, 100)} {
+	file, ends := write(t, each())
+	frame := file[headerSize:ends[0]]
+	for _, more := range [][]byte{{0}, make([]byte, 100), frame} {
 		if _, err := read(append(bytes.Clone(file), more...)); !errors.Is(err, ErrCorrupt) {
 			t.Errorf("%d bytes more: %v", len(more), err)
 		}
@@ -269,6 +270,9 @@ func TestRotate(t *testing.T) {
 		}
 		if turned {
 			turns++
+			if info, err := os.Stat(r.Old()); err != nil || info.Size() < 300 {
+				t.Fatalf("turned too early: %v, %v", info, err)
+			}
 		}
 	}
 	if err := r.Close(End{Reason: "end"}); err != nil || turns < 3 {

@@ -67,9 +67,6 @@ func NewWriter(out io.Writer) (*Writer, error) {
 }
 
 func (w *Writer) write(b []byte) {
-	if w.err != nil {
-		return
-	}
 	n, err := w.out.Write(b)
 	w.written += int64(n)
 	if err == nil && n < len(b) {
