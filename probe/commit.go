@@ -22,7 +22,7 @@ const commitSize = 4 << 20
 
 // commitProbes are about what the kernel promises.
 func commitProbes() []Probe {
-	counted := func(id, claim, on string, confirms, refutes Answer, do func(*trial) func()) Probe {
+	counted := func(id, claim, on string, confirms, refutes Answer, do func(*trial) asking) Probe {
 		return Probe{
 			ID: id, Row: "COMMIT", Subject: Residency, Source: "proc_meminfo(5), Committed_AS; " + docCommit, Claim: claim,
 			Requirement: "SV-CMT-01",
@@ -32,40 +32,46 @@ func commitProbes() []Probe {
 			Oracle:      string(confirms) + ": confirmed; " + string(refutes) + ": refuted",
 			Remedy:      "Touch and lock what must be there, before the hand-over.",
 			run: func(t *trial) {
-				compare(t, experiment[func()]{try: "Committed_AS", do: t.counted, on: on, subject: do(t),
+				compare(t, experiment[asking]{try: "Committed_AS", do: t.counted, on: on, subject: do(t),
 					confirms: []Answer{confirms}, refutes: []Answer{refutes},
-					controls: []control[func()]{
-						{"writable anonymous memory", func() { t.mapped(commitSize/pageSize, rw, private, nil) }, "counted"},
-						{"inaccessible anonymous memory",
-							func() { t.mapped(commitSize/pageSize, sys.ProtNone, private, nil) }, "not counted"}}})
+					controls: []control[asking]{
+						{"writable anonymous memory", t.asks(rw, private), "counted"},
+						{"inaccessible anonymous memory", t.asks(sys.ProtNone, private), "not counted"}}})
 			},
 		}
 	}
 	return []Probe{
 		counted("cm-secret", "Committed_AS counts secret memory", "mapping secret memory", "counted", "not counted",
-			func(t *trial) func() {
-				return func() { t.secretUntouched(commitSize / pageSize) }
+			func(t *trial) asking {
+				return func() func() {
+					f := t.secretFile(commitSize / pageSize)
+					b := t.mapped(commitSize/pageSize, rw, shared, f)
+					return func() { sys.Munmap(b); f.Close() }
+				}
 			}),
 		counted("cm-memfd", "Committed_AS counts a memfd when it is mapped", "mapping an empty memfd", "counted",
-			"not counted", func(t *trial) func() {
-				return func() {
+			"not counted", func(t *trial) asking {
+				return func() func() {
 					f := t.memfd(t.exec(), 0)
 					t.must("ftruncate", f.Truncate(commitSize))
-					t.mapped(commitSize/pageSize, rw, shared, f)
+					b := t.mapped(commitSize/pageSize, rw, shared, f)
+					return func() { sys.Munmap(b); f.Close() }
 				}
 			}),
 		counted("cm-memfd-allocated", "Committed_AS counts a memfd once it is allocated (fallocate)", "fallocate of a memfd",
-			"counted", "not counted", func(t *trial) func() {
-				return func() { t.must("fallocate", sys.Fallocate(t.memfd(t.exec(), 0), 0, commitSize)) }
+			"counted", "not counted", func(t *trial) asking {
+				return func() func() {
+					f := t.memfd(t.exec(), 0)
+					t.must("fallocate", sys.Fallocate(f, 0, commitSize))
+					return func() { f.Close() }
+				}
 			}),
 		counted("cm-noreserve",
-			"in overcommit mode 2 MAP_NORESERVE has no effect, in others it keeps memory out of Committed_AS", "mapping with MAP_NORESERVE", overcommitted(), notOvercommitted(), func(t *trial) func() {
-				return func() { t.mapped(commitSize/pageSize, rw, private|sys.MapNoreserve, nil) }
+			"in overcommit mode 2 MAP_NORESERVE has no effect, in others it keeps memory out of Committed_AS", "mapping with MAP_NORESERVE", overcommitted(), notOvercommitted(), func(t *trial) asking {
+				return t.asks(rw, private|sys.MapNoreserve)
 			}),
 		counted("cm-shared-anon", "Committed_AS counts shared anonymous memory when it is mapped",
-			"mapping shared anonymous memory", "counted", "not counted", func(t *trial) func() {
-				return func() { t.mapped(commitSize/pageSize, rw, shared, nil) }
-			}),
+			"mapping shared anonymous memory", "counted", "not counted", func(t *trial) asking { return t.asks(rw, shared) }),
 		tooMuch(),
 	}
 }
@@ -85,22 +91,40 @@ func notOvercommitted() Answer {
 	return "counted"
 }
 
-// counted does something, and says whether Committed_AS has gone up by commitSize meanwhile.
-// Others change it, too: it is done until the same was seen twice in a row.
-func (t *trial) counted(do func()) Answer {
-	last := Answer("")
-	for range 12 {
+// asking asks the kernel for commitSize, and returns what gives it back.
+type asking func() (giveBack func())
+
+// asks maps anonymous memory.
+func (t *trial) asks(prot, flags int) asking {
+	return func() func() {
+		b := t.mapped(commitSize/pageSize, prot, flags, nil)
+		return func() { sys.Munmap(b) }
+	}
+}
+
+// counted asks, says whether Committed_AS has gone up by commitSize meanwhile, and gives back.
+func (t *trial) counted(ask asking) Answer {
+	return countedTwice(func() int64 {
 		before := t.meminfo("Committed_AS")
-		do()
-		grown := t.meminfo("Committed_AS") - before
-		now := answerf("%d of %d bytes", grown, commitSize)
-		switch {
-		case grown > commitSize*7/8 && grown < commitSize*9/8:
+		giveBack := ask()
+		defer giveBack()
+		return t.meminfo("Committed_AS") - before
+	})
+}
+
+// countedTwice says whether bytes have grown by commitSize, or have not. Others change them, too:
+// it looks until it has seen the one or the other twice in a row.
+func countedTwice(grown func() int64) Answer {
+	last := Answer("")
+	for range 100 {
+		now := Answer("")
+		switch n := grown(); {
+		case n > commitSize*7/8 && n < commitSize*9/8:
 			now = "counted"
-		case grown > -commitSize/8 && grown < commitSize/8:
+		case n > -commitSize/8 && n < commitSize/8:
 			now = "not counted"
 		}
-		if now == last {
+		if now == last && now != "" {
 			return now
 		}
 		last = now

@@ -69,9 +69,9 @@ func guardProbes() []Probe {
 						// Apart, so that the kernel does not merge it with what is beside it.
 						b := t.mapped(5, sys.ProtNone, private, nil)[pageSize : 4*pageSize]
 						t.must("mprotect", sys.Mprotect(b, rw))
-						before := t.areas()
+						before := t.areas(b)
 						t.must("a guard", guard(b[pageSize:2*pageSize]))
-						return answerf("%d more", t.areas()-before)
+						return answerf("%d more", t.areas(b)-before)
 					},
 					on: "MADV_GUARD_INSTALL", subject: func(b []byte) error { return sys.Madvise(b, sys.MadvGuardInstall) },
 					confirms: []Answer{"0 more"}, refutes: []Answer{"2 more"},

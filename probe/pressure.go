@@ -51,18 +51,39 @@ func thrashStage(t *trial, args []string) []Answer {
 	return []Answer{OK}
 }
 
+// The trigger of these probes.
+const (
+	psiWindow    = 2 * time.Second // what needs no privilege
+	psiThreshold = 15 * time.Millisecond
+)
+
 // pressed says how a trigger behaved.
 type pressed struct {
 	fired bool
 	grown time.Duration // of the total meanwhile
+	took  time.Duration // the pressure that was made
+}
+
+// answer blames a trigger that is silent only where all of the pressure came within one window.
+func (p pressed) answer() Answer {
+	enough := p.grown > psiThreshold
+	switch {
+	case p.fired && enough:
+		return "fired, with pressure"
+	case p.fired:
+		return "fired, without pressure"
+	case enough && p.took > psiWindow:
+		return answerf("silent, with pressure spread over %v", p.took.Round(time.Second))
+	case enough:
+		return "silent, with pressure"
+	}
+	return "silent, without pressure"
 }
 
 // psiProbes are about being told of pressure in the own group.
 func psiProbes() []Probe {
 	const (
-		limit     = 48 << 20
-		window    = 2 * time.Second // what needs no privilege
-		threshold = 15 * time.Millisecond
+		limit = 48 << 20
 		// What pressure is made, in microseconds of stall.
 		much, little = 60000, 100
 	)
@@ -74,6 +95,7 @@ func psiProbes() []Probe {
 		if _, err := psi.Read(t.pressureFile()); err != nil {
 			t.stop(kind(err), "%v", err)
 		}
+		t.onDisk()
 	}
 	file := func(t *trial) string {
 		f := t.file("file", limit*2/pageSize)
@@ -86,32 +108,25 @@ func psiProbes() []Probe {
 		return func(us int) pressed {
 			before, err := psi.Read(t.pressureFile())
 			t.must("the pressure", err)
-			trigger, err := psi.NewTrigger(t.pressureFile(), "some", threshold, window)
+			trigger, err := psi.NewTrigger(t.pressureFile(), "some", psiThreshold, psiWindow)
 			t.must("a trigger", err)
 			defer trigger.Close()
+			start := time.Now()
 			if us > 0 && t.request.Sabotage == "" {
 				_, err = t.stage("thrash", syscall.SysProcAttr{}, nil, file, t.pressureFile(), strconv.Itoa(us))
 				t.must("pressure", err)
 			}
-			fired, err := trigger.Wait(t.span(window + time.Second))
+			took := time.Since(start)
+			fired, err := trigger.Wait(t.span(psiWindow + time.Second))
 			t.must("waiting for the trigger", err)
 			after, err := psi.Read(t.pressureFile())
 			t.must("the pressure", err)
-			return pressed{fired, after.Some.Total - before.Some.Total}
+			return pressed{fired, after.Some.Total - before.Some.Total, took}
 		}
 	}
 	say := func(t *trial, p pressed) Answer {
-		t.note("pressure", "%v of stall, fired: %v", p.grown, p.fired)
-		enough := p.grown > threshold
-		switch {
-		case p.fired && enough:
-			return "fired, with pressure"
-		case p.fired:
-			return "fired, without pressure"
-		case enough:
-			return "silent, with pressure"
-		}
-		return "silent, without pressure"
+		t.note("pressure", "%v of stall in %v, fired: %v", p.grown, p.took.Round(time.Millisecond), p.fired)
+		return p.answer()
 	}
 	return []Probe{{
 		ID: "psi-fires", Subject: Residency, Since: "5.2", Source: "Documentation/accounting/psi.rst", Needs: needs,
@@ -154,13 +169,26 @@ func psiProbes() []Probe {
 				_, err := t.stage("thrash", syscall.SysProcAttr{}, nil, f, t.pressureFile(), strconv.Itoa(much))
 				t.must("pressure", err)
 			}
-			time.Sleep(t.span(window + window/4))
+			time.Sleep(t.span(psiWindow + psiWindow/4))
 			compare(t, experiment[int]{try: "a trigger", do: func(us int) Answer { return say(t, watch(t, f)(us)) },
 				on: "a group that had pressure before", subject: little, confirms: []Answer{"silent, without pressure"},
 				refutes:  []Answer{"fired, without pressure"},
 				controls: []control[int]{{"a group that has it now", much, "fired, with pressure"}}})
 		},
 	}}
+}
+
+// onDisk stops the probe where temporary files are memory: a process does not wait for those,
+// and they count against the limit of its group.
+func (t *trial) onDisk() {
+	dir, err := os.Open(t.dir)
+	t.must("the temporary folder", err)
+	defer dir.Close()
+	magic, err := sys.FileSystem(dir)
+	t.must("statfs", err)
+	if magic == sys.MagicTmpfs || magic == sys.MagicRamfs {
+		t.stop(Missing, "%s is in memory; set TMPDIR to a folder on a disk", t.dir)
+	}
 }
 
 func (t *trial) pressureFile() string { return filepath.Join(t.request.Unified, "memory.pressure") }
