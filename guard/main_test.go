@@ -121,7 +121,7 @@ func launch(profiles string) int {
 	}
 	if os.Getenv(planEnv) != "" {
 		c.Dry = true
-		c.Verdicts = func(l *guard.Launch) { _ = json.NewEncoder(os.Stdout).Encode(notHeld(l)) }
+		c.Verdicts = func(l *guard.Launch) error { return json.NewEncoder(os.Stdout).Encode(notHeld(l)) }
 	}
 	status, err := guard.Run(c)
 	switch {
