@@ -281,7 +281,7 @@ func (l *launcher) inGroup() finding {
 	}
 	f.control = guarantee.Control{Status: guarantee.ControlPassed, Detail: "the launcher is not in " + name[1:]}
 	if ok && strings.Contains(string(text), name+"\n") {
-		f.status = guarantee.Holds
+		f.status, f.why = guarantee.Holds, l.group.does()
 	}
 	return f
 }

@@ -46,7 +46,7 @@ var rules = []RuleInfo{
 	{NoExecFolders, "what is written to folders for temporary files is not executed, nor mapped executable",
 		"bind mounts with noexec", "SV-XDM-03", "a file that the program may write elsewhere can be executed"},
 	{MemoryGroup, "its memory has a floor that pressure elsewhere can't reach, is not swapped, and ends as a whole",
-		"an own cgroup: memory.min, memory.swap.max, memory.oom.group", "SV-OOM-01", "version 1 of cgroups has only memory.swappiness of it"},
+		"an own cgroup: memory.min, memory.swap.max, memory.oom.group", "SV-OOM-01", "version 1 of cgroups has only memory.swappiness of it; a floor is no higher than that of each group above"},
 	{AddressSpace, "it can't ask for more address space than declared", "RLIMIT_AS", "SV-CMT-02", ""},
 	{OOMScore, "the OOM killer prefers others", "/proc/PID/oom_score_adj", "SV-OOM-01", "to lower it takes CAP_SYS_RESOURCE"},
 	{NUMA, "its memory comes from some NUMA nodes alone", "set_mempolicy(MPOL_BIND)", "SV-RES-01", "the program may choose others for itself"},
