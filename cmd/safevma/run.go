@@ -14,6 +14,7 @@ import (
 
 	"github.com/safevma/safevma/guarantee"
 	"github.com/safevma/safevma/guard"
+	"github.com/safevma/safevma/internal/sys"
 )
 
 // The statuses of failures before the program has one, as env(1) has them.
@@ -195,7 +196,7 @@ func endAs(status syscall.WaitStatus) error {
 		return programStatus(status.ExitStatus())
 	}
 	sig := status.Signal()
-	_ = syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{}) // the dump, if any, is the program's
+	_ = sys.NoCore() // the dump, if any, is the program's
 	signal.Reset(sig)
 	_ = syscall.Kill(os.Getpid(), sig)
 	return &exit{status: 128 + int(sig)} // where the signal is ignored here
