@@ -18,6 +18,7 @@ import (
 
 	"github.com/safevma/safevma/internal/minimal"
 	"github.com/safevma/safevma/internal/sys"
+	"github.com/safevma/safevma/lab"
 )
 
 // Environment variables that ask this test binary to be something of a service.
@@ -101,6 +102,7 @@ const alone = "alone"
 // TestActivation: a service gets the sockets of its manager, by their numbers and as they are, and is the
 // process that they are for.
 func TestActivation(t *testing.T) {
+	lab.MemoryController(t)
 	for _, profile := range []string{"wx", "secrets", "safety"} {
 		t.Run(profile, func(t *testing.T) { activated(t, profile) })
 	}

@@ -328,33 +328,38 @@ func childMemory(cmd *exec.Cmd, how int) error {
 }
 
 func opensMemory(child, how int) error {
-	folder := fmt.Sprintf("/proc/%d/", child)
 	own, err := os.ReadFile("/proc/self/comm")
 	if err != nil {
 		return err
 	}
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
-		comm, err := os.ReadFile(folder + "comm")
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", child))
 		if err != nil {
 			return err
 		}
-		if !bytes.Equal(comm, own) {
-			break
+		if bytes.Equal(comm, own) {
+			continue
 		}
-		if time.Now().After(deadline) {
-			return errors.New("the child executes nothing")
+		if err := readsProgram(child, how); !errors.Is(err, syscall.EIO) { // it is not mapped yet
+			return err
 		}
 	}
-	f, err := os.OpenFile(folder+"mem", how, 0)
+	return errors.New("the child executes nothing")
+}
+
+// readsProgram reads the small program in the memory of a process.
+func readsProgram(pid, how int) error {
+	f, err := os.OpenFile(fmt.Sprintf("/proc/%d/mem", pid), how, 0)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	text := make([]byte, len(minimal.Program(minimal.PlainStack)))
+	program := minimal.Program(minimal.PlainStack)
+	text := make([]byte, len(program))
 	if _, err := f.ReadAt(text, minimal.Base); err != nil {
 		return err
 	}
-	if !bytes.Equal(text, minimal.Program(minimal.PlainStack)) {
+	if !bytes.Equal(text, program) {
 		return errors.New("it is the memory of another process")
 	}
 	return nil

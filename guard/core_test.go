@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/safevma/safevma/lab"
 	"github.com/safevma/safevma/lab/machine"
 )
 
@@ -44,6 +45,7 @@ func TestCorePiped(t *testing.T) {
 	} else if !inside {
 		t.Skip("kernel.core_pattern is of the whole host: tried in the lab")
 	}
+	lab.MemoryController(t)
 	const pattern = "/proc/sys/kernel/core_pattern"
 	before, err := os.ReadFile(pattern)
 	if err != nil {

@@ -79,14 +79,22 @@ func mapping(pid int, name string) (string, error) {
 	return "", fmt.Errorf("process %d has no %s", pid, name)
 }
 
-// name is the address of a text of the program: that of its first argument. A program without
-// arguments has none.
+// mostName is more than a name of a memfd needs, and less than it may have (memfd_create(2): 249 bytes).
+const mostName = 128
+
+// name is the address of a text of the program: that of its first argument, or of the end of a long one. A
+// program without arguments has none.
 func (t *tracee) name() uint64 {
 	var b [word]byte
 	if _, err := syscall.PtracePeekData(t.pid, uintptr(stackOf(&t.regs))+word, b[:]); err != nil {
 		return 0
 	}
-	return binary.LittleEndian.Uint64(b[:])
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", t.pid))
+	if err != nil {
+		return 0
+	}
+	length := max(bytes.IndexByte(text, 0), 0)
+	return binary.LittleEndian.Uint64(b[:]) + uint64(max(length-mostName, 0))
 }
 
 // begin makes the program what it was.
