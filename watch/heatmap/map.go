@@ -160,7 +160,9 @@ func (m *Map) fill(src Source) error {
 		case *recording.Setup:
 			in.setup(e)
 		case *recording.Tuned:
-			rate.sample = e.Sample
+			if e.Thread == m.Stream.Thread {
+				rate.sample = e.Sample
+			}
 		case *recording.Snapshot:
 			if e.Thread != m.Stream.Thread || e.Target != m.Stream.Target {
 				return nil

@@ -90,6 +90,15 @@ type Context struct {
 	PIDs      []int           `json:"pids,omitempty"` // of the targets, in their order
 }
 
+// TargetPID is the process of a target, which may be any number in what was imported; false
+// where none is known.
+func (c *Context) TargetPID(target uint64) (int, bool) {
+	if target >= uint64(len(c.PIDs)) {
+		return 0, false
+	}
+	return c.PIDs[target], true
+}
+
 // Snapshot is one target at one aggregation.
 type Snapshot struct{ damon.Snapshot }
 
