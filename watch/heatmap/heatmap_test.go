@@ -381,3 +381,11 @@ func TestTargetNumber(t *testing.T) {
 		t.Errorf("%s", m.Title())
 	}
 }
+
+// How is watched may be told behind the first snapshots: all cells are of one unit.
+func TestSetupLate(t *testing.T) {
+	const ms = 1e6
+	region := damon.Region{Start: 0x1000, End: 0x2000, Accesses: 10}
+	m := drawn(t, Options{Times: 2, Addresses: 1}, shot(1, 1000*ms, 1100*ms, region), watched(5000, 100000), shot(1, 1100*ms, 1200*ms, region))
+	expect(t, m, []float64{100}, []float64{100})
+}

@@ -172,7 +172,9 @@ func (m *Map) fill(src Source) error {
 				start = m.Stream.start
 			}
 			first = false
-			rate.context = in[e.Thread]
+			if rate.context = in[e.Thread]; rate.context == nil {
+				rate.context = m.Stream.Context
+			}
 			m.add(&e.Snapshot, start, rate)
 			end := whole(e.End)
 			m.last = &end

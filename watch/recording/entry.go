@@ -132,7 +132,7 @@ type Footprint struct {
 type End struct {
 	Time   int64  `json:"monotonic_ns"`
 	Reason string `json:"reason"`
-	// Snapshots and Events are how many were written and how many lost, to be compared.
+	// How many were written and lost, of all files of the recording so far.
 	Snapshots uint64 `json:"snapshots"`
 	Partial   uint64 `json:"partial_snapshots"`
 	Lost      uint64 `json:"lost_events"`
