@@ -80,7 +80,7 @@ type recorder struct {
 func (r *recorder) progress() Progress {
 	p := r.count
 	p.Elapsed = time.Since(r.begun)
-	if r.file != nil {
+	if r.file != nil && r.file.Writer != nil {
 		p.Bytes = r.file.Size()
 	}
 	return p
@@ -117,7 +117,7 @@ func (r *recorder) beginFile(w *recording.Writer) error {
 
 func (r *recorder) close() (err error) {
 	if r.file != nil && r.file.Writer != nil && !r.ended {
-		err = r.file.Close(r.end("an error"))
+		_ = r.file.Close(r.end("an error")) // why it ended is told already
 	}
 	if r.instance != nil {
 		err = errors.Join(err, r.instance.Close())
