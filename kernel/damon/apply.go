@@ -55,7 +55,7 @@ func (f FS) write(w Write) error {
 	}
 	var modules []string // beside which nothing else may watch, however long one waits
 	err := f.patiently(func() error { return f.tree.write(full, text) }, func() bool {
-		if w.command() {
+		if w.To == string(TurnOn) && w.command() {
 			modules = f.enabled()
 		}
 		return len(modules) > 0
