@@ -67,7 +67,7 @@ func Import(in io.Reader, program string, w *recording.Writer) (Summary, error) 
 	case len(head) == 0:
 		return s.Summary, fmt.Errorf("%w: the file is empty", ErrMalformed)
 	case bytes.HasPrefix(bytes.TrimSpace(head), []byte("[")) || bytes.HasPrefix(head, []byte("{")):
-		s.Format, read = JSON, func(in *bufio.Reader, s *sink) error { return readJSON(in, s) }
+		s.Format, read = JSON, readJSON
 	case head[0]&0x0f == 8 && len(head) > 1 && (uint(head[0])<<8|uint(head[1]))%31 == 0: // RFC 1950
 		s.Format, read = JSONCompressed, readCompressed
 	default:
@@ -90,5 +90,5 @@ func readCompressed(in *bufio.Reader, s *sink) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
-	return readJSON(z, s)
+	return readJSON(bufio.NewReaderSize(z, 4*lineMost), s)
 }
