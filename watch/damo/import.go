@@ -35,9 +35,14 @@ type Summary struct {
 	End     int64  `json:"end_ns"` // of the last snapshot
 }
 
+// Writer takes what is read: a recording.Writer, or nobody.
+type Writer interface {
+	Write(recording.Entry) error
+}
+
 // sink counts what it writes.
 type sink struct {
-	*recording.Writer
+	Writer
 	Summary
 }
 
@@ -53,7 +58,7 @@ func (s *sink) snapshot(e *recording.Snapshot) error {
 
 // Import reads a file of damo and writes its entries, without an end mark. Errors of what
 // was read wrap [ErrMalformed] and name the place.
-func Import(in io.Reader, program string, w *recording.Writer) (Summary, error) {
+func Import(in io.Reader, program string, w Writer) (Summary, error) {
 	s := &sink{Writer: w}
 	r := bufio.NewReaderSize(in, 4*lineMost)
 	head, err := r.Peek(8)
