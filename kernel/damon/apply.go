@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 )
 
 // Kept is a value that the kernel keeps other than it was wanted.
@@ -54,7 +53,13 @@ func (f FS) write(w Write) error {
 	if text == "" {
 		text = "\n"
 	}
-	err := f.tree.write(full, text)
+	var modules []string // beside which nothing else may watch, however long one waits
+	err := f.patiently(func() error { return f.tree.write(full, text) }, func() bool {
+		if w.To == string(TurnOn) && w.command() {
+			modules = f.enabled()
+		}
+		return len(modules) > 0
+	})
 	if err == nil {
 		return nil
 	}
@@ -63,13 +68,10 @@ func (f FS) write(w Write) error {
 			return &Unsupported{w.File, since}
 		}
 	}
-	refused := &Refused{Write: w, Err: failed(full, err)}
+	refused := &Refused{Write: w, Modules: modules, Err: failed(full, err)}
 	var of *Error
 	if errors.As(refused.Err, &of) {
 		refused.Err = of.Err // the file is named already
-	}
-	if w.command() && errors.Is(err, syscall.EBUSY) {
-		refused.Modules = f.enabled()
 	}
 	return refused
 }
