@@ -92,8 +92,11 @@ func keys(streams []*Stream) (text string) {
 
 // prepare lays out the grid.
 func (m *Map) prepare(o Options) error {
-	if o.Times < 1 || o.Addresses < 1 || o.Times > cellsMost/o.Addresses {
+	if o.Times < 1 || o.Addresses < 1 {
 		return fmt.Errorf("%w: %d times %d cells", ErrShort, o.Times, o.Addresses)
+	}
+	if o.Times > cellsMost/o.Addresses {
+		return fmt.Errorf("%w: %d times %d, and at most %d", ErrLarge, o.Times, o.Addresses, cellsMost)
 	}
 	m.start, m.Range = m.Stream.from, m.Stream.Hottest()
 	end := whole(m.Stream.Last)
