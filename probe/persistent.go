@@ -3,7 +3,6 @@ package probe
 import (
 	"bufio"
 	"os"
-	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -236,11 +235,9 @@ func orderProbes() []Probe {
 		Claim:       "two stores of one thread are seen by another in their order",
 		Experiment:  "one thread stores to two cache lines, another loads the second and then the first, again and again for a second",
 		Control:     "each thread stores to one line and then loads the other: there a load overtakes a store",
-		Oracle:      "in order: confirmed; out of order: refuted (arm64 may)", Needs: Needs{Alone: true},
+		Oracle:      "in order: confirmed; out of order: refuted (arm64 may)", Needs: Needs{Alone: true, Limit: time.Minute},
 		run: func(t *trial) {
-			if runtime.NumCPU() < 2 {
-				t.stop(Missing, "one processor alone")
-			}
+			t.twoCPUs()
 			compare(t, experiment[litmus]{try: "memory order of two threads", do: t.litmus, on: "two stores, two loads",
 				subject: messagePassing, confirms: []Answer{"in order"}, refutes: []Answer{"out of order"},
 				controls: []control[litmus]{{"a store and a load by each", storeBuffering, "out of order"}}})

@@ -16,7 +16,9 @@ func init() { stages["thrash"] = thrashStage }
 
 // thrashStage touches the pages of a file that does not fit into the limit of its group, over
 // and over: it waits for pages that were there before. It does so until the pressure of the
-// group has grown by so many microseconds, or for eight seconds.
+// group has grown by so many microseconds, or for eight seconds. It reads the pressure no more
+// often than it has waited for so long by its own clock: a reader keeps triggers from firing,
+// see psi-starved.
 func thrashStage(t *trial, args []string) []Answer {
 	file, pressure := args[0], args[1]
 	wanted, _ := time.ParseDuration(args[2] + "us")
@@ -37,8 +39,12 @@ func thrashStage(t *trial, args []string) []Answer {
 	// In no order, so that the kernel finds pages come back that it has just taken away.
 	random := rand.New(rand.NewPCG(1, 2))
 	for end := time.Now().Add(8 * time.Second); time.Now().Before(end); {
-		for range 512 {
+		for waited := time.Duration(0); waited < wanted && time.Now().Before(end); {
+			start := time.Now()
 			sink.Store(uint32(b[random.IntN(len(b))]))
+			if d := time.Since(start); d > 20*time.Microsecond {
+				waited += d
+			}
 		}
 		now, err := psi.Read(pressure)
 		if err != nil {
@@ -57,62 +63,75 @@ type pressed struct {
 	grown time.Duration // of the total meanwhile
 }
 
+const (
+	pressureLimit     = 48 << 20        // of the group, in bytes
+	pressureWindow    = 2 * time.Second // what needs no privilege
+	pressureThreshold = 15 * time.Millisecond
+	// What pressure is made, in microseconds of stall.
+	much, little = 60000, 100
+)
+
+// countsPressure stops the probe where the pressure of the group is not counted.
+func (t *trial) countsPressure() {
+	if t.request.Unified == "" {
+		t.stop(Missing, "no cgroup of version 2, of which the kernel counts the pressure")
+	}
+	if _, err := psi.Read(t.pressureFile()); err != nil {
+		t.stop(kind(err), "%v", err)
+	}
+}
+
+// bigFile makes a file that does not fit into the group, and returns its path.
+func (t *trial) bigFile() string {
+	f := t.file("file", pressureLimit*2/pageSize)
+	t.must("fsync", f.Sync())
+	f.Close()
+	return filepath.Join(t.dir, "file")
+}
+
+// watchPressure sets a trigger, makes pressure for so many microseconds, and waits for two windows
+// more: an event may come a window late where somebody read the file at the wrong moment.
+func (t *trial) watchPressure(file string, us int) pressed {
+	before, err := psi.Read(t.pressureFile())
+	t.must("the pressure", err)
+	trigger, err := psi.NewTrigger(t.pressureFile(), "some", pressureThreshold, pressureWindow)
+	t.must("a trigger", err)
+	defer trigger.Close()
+	if us > 0 {
+		t.press(file, us)
+	}
+	fired, err := trigger.Wait(t.span(2*pressureWindow + time.Second))
+	t.must("waiting for the trigger", err)
+	after, err := psi.Read(t.pressureFile())
+	t.must("the pressure", err)
+	return pressed{fired, after.Some.Total - before.Some.Total}
+}
+
+// press makes pressure.
+func (t *trial) press(file string, us int) {
+	if t.request.Sabotage == "" {
+		_, err := t.stage("thrash", syscall.SysProcAttr{}, nil, file, t.pressureFile(), strconv.Itoa(us))
+		t.must("pressure", err)
+	}
+}
+
+func (t *trial) behaved(got pressed) Answer {
+	t.note("pressure", "%v of stall, fired: %v", got.grown, got.fired)
+	enough := got.grown > pressureThreshold
+	switch {
+	case got.fired && enough:
+		return "fired, with pressure"
+	case got.fired:
+		return "fired, without pressure"
+	case enough:
+		return "silent, with pressure"
+	}
+	return "silent, without pressure"
+}
+
 // psiProbes are about being told of pressure in the own group.
 func psiProbes() []Probe {
-	const (
-		limit     = 48 << 20
-		window    = 2 * time.Second // what needs no privilege
-		threshold = 15 * time.Millisecond
-		// What pressure is made, in microseconds of stall.
-		much, little = 60000, 100
-	)
-	needs := Needs{Cgroup: limit, Folder: true, Limit: 40 * time.Second, Privilege: "the right to make cgroups"}
-	counted := func(t *trial) {
-		if t.request.Unified == "" {
-			t.stop(Missing, "no cgroup of version 2, of which the kernel counts the pressure")
-		}
-		if _, err := psi.Read(t.pressureFile()); err != nil {
-			t.stop(kind(err), "%v", err)
-		}
-	}
-	file := func(t *trial) string {
-		f := t.file("file", limit*2/pageSize)
-		t.must("fsync", f.Sync())
-		f.Close()
-		return filepath.Join(t.dir, "file")
-	}
-	// watch sets a trigger, makes pressure for a time, and waits for one window more.
-	watch := func(t *trial, file string) func(us int) pressed {
-		return func(us int) pressed {
-			before, err := psi.Read(t.pressureFile())
-			t.must("the pressure", err)
-			trigger, err := psi.NewTrigger(t.pressureFile(), "some", threshold, window)
-			t.must("a trigger", err)
-			defer trigger.Close()
-			if us > 0 && t.request.Sabotage == "" {
-				_, err = t.stage("thrash", syscall.SysProcAttr{}, nil, file, t.pressureFile(), strconv.Itoa(us))
-				t.must("pressure", err)
-			}
-			fired, err := trigger.Wait(t.span(window + time.Second))
-			t.must("waiting for the trigger", err)
-			after, err := psi.Read(t.pressureFile())
-			t.must("the pressure", err)
-			return pressed{fired, after.Some.Total - before.Some.Total}
-		}
-	}
-	say := func(t *trial, p pressed) Answer {
-		t.note("pressure", "%v of stall, fired: %v", p.grown, p.fired)
-		enough := p.grown > threshold
-		switch {
-		case p.fired && enough:
-			return "fired, with pressure"
-		case p.fired:
-			return "fired, without pressure"
-		case enough:
-			return "silent, with pressure"
-		}
-		return "silent, without pressure"
-	}
+	needs := Needs{Cgroup: pressureLimit, Folder: true, Limit: time.Minute, Privilege: "the right to make cgroups"}
 	return []Probe{{
 		ID: "psi-fires", Subject: Residency, Since: "5.2", Source: "Documentation/accounting/psi.rst", Needs: needs,
 		Requirement: "SV-OOM-01",
@@ -122,15 +141,15 @@ func psiProbes() []Probe {
 		Oracle:      "fired, with pressure: confirmed; silent, with pressure: refuted",
 		Cleanup:     "the groups and the file are removed",
 		run: func(t *trial) {
-			counted(t)
+			t.countsPressure()
 			// First the control: pressure that has been leaves traces, see psi-false.
-			quiet := watch(t, "")(0)
-			f := file(t)
+			quiet := t.watchPressure("", 0)
+			f := t.bigFile()
 			compare(t, experiment[int]{try: "a trigger", do: func(us int) Answer {
 				if us == 0 {
-					return say(t, quiet)
+					return t.behaved(quiet)
 				}
-				return say(t, watch(t, f)(us))
+				return t.behaved(t.watchPressure(f, us))
 			},
 				on: "a group with pressure", subject: much, confirms: []Answer{"fired, with pressure"},
 				refutes:  []Answer{"silent, with pressure"},
@@ -146,21 +165,18 @@ func psiProbes() []Probe {
 		Cleanup:    "the groups and the file are removed",
 		Remedy:     "Compare total= before and after an event; drop the first event that growth does not explain.",
 		run: func(t *trial) {
-			counted(t)
+			t.countsPressure()
 			// The trigger is to be one of a process without CAP_SYS_RESOURCE.
 			t.must("giving up capabilities", sys.DropCapabilities())
-			f := file(t)
-			if t.request.Sabotage == "" {
-				_, err := t.stage("thrash", syscall.SysProcAttr{}, nil, f, t.pressureFile(), strconv.Itoa(much))
-				t.must("pressure", err)
-			}
-			time.Sleep(t.span(window + window/4))
-			compare(t, experiment[int]{try: "a trigger", do: func(us int) Answer { return say(t, watch(t, f)(us)) },
+			f := t.bigFile()
+			t.press(f, much)
+			time.Sleep(t.span(pressureWindow + pressureWindow/4))
+			compare(t, experiment[int]{try: "a trigger", do: func(us int) Answer { return t.behaved(t.watchPressure(f, us)) },
 				on: "a group that had pressure before", subject: little, confirms: []Answer{"silent, without pressure"},
 				refutes:  []Answer{"fired, without pressure"},
 				controls: []control[int]{{"a group that has it now", much, "fired, with pressure"}}})
 		},
-	}}
+	}, psiStarved(needs)}
 }
 
 func (t *trial) pressureFile() string { return filepath.Join(t.request.Unified, "memory.pressure") }
