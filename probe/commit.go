@@ -13,7 +13,7 @@ import (
 const docCommit = "Documentation/mm/overcommit-accounting.rst"
 
 func residencyProbes() []Probe {
-	return slices.Concat(lockProbes(), commitProbes(), latencyProbes(), cgroupProbes(), psiProbes())
+	return slices.Concat(lockProbes(), commitProbes(), limitProbes(), latencyProbes(), cgroupProbes(), psiProbes())
 }
 
 // commitSize is how much memory is asked for where Committed_AS is watched: little enough to

@@ -16,7 +16,7 @@ func init() { stages["thrash"] = thrashStage }
 
 // thrashStage touches the pages of a file that does not fit into the limit of its group, over
 // and over: it waits for pages that were there before. It does so until the pressure of the
-// group has grown by so many microseconds, or for eight seconds. It reads the pressure no more
+// group has grown by so many microseconds, or for ten seconds. It reads the pressure no more
 // often than it has waited for so long by its own clock: a reader keeps triggers from firing,
 // see psi-starved.
 func thrashStage(t *trial, args []string) []Answer {
@@ -26,22 +26,14 @@ func thrashStage(t *trial, args []string) []Answer {
 	if err != nil {
 		return []Answer{answer(err)}
 	}
-	f, err := os.Open(file)
+	load, err := t.randomLoads(file)
 	if err != nil {
 		return []Answer{answer(err)}
 	}
-	st, err := f.Stat()
-	if err != nil {
-		return []Answer{answer(err)}
-	}
-	b := t.mapped(int(st.Size())/pageSize, sys.ProtRead, shared, f)
-	t.must("MADV_RANDOM", sys.Madvise(b, sys.MadvRandom))
-	// In no order, so that the kernel finds pages come back that it has just taken away.
-	random := rand.New(rand.NewPCG(1, 2))
-	for end := time.Now().Add(8 * time.Second); time.Now().Before(end); {
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
 		for waited := time.Duration(0); waited < wanted && time.Now().Before(end); {
 			start := time.Now()
-			sink.Store(uint32(b[random.IntN(len(b))]))
+			load()
 			if d := time.Since(start); d > 20*time.Microsecond {
 				waited += d
 			}
@@ -55,6 +47,23 @@ func thrashStage(t *trial, args []string) []Answer {
 		}
 	}
 	return []Answer{OK}
+}
+
+// randomLoads returns what loads from the pages of a file in no order, so that the kernel
+// finds pages come back that it has just taken away.
+func (t *trial) randomLoads(file string) (load func(), err error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	b := t.mapped(int(st.Size())/pageSize, sys.ProtRead, shared, f)
+	t.must("MADV_RANDOM", sys.Madvise(b, sys.MadvRandom))
+	random := rand.New(rand.NewPCG(1, 2))
+	return func() { sink.Store(uint32(b[random.IntN(len(b))])) }, nil
 }
 
 // pressed says how a trigger behaved.
@@ -131,8 +140,8 @@ func (t *trial) behaved(got pressed) Answer {
 
 // psiProbes are about being told of pressure in the own group.
 func psiProbes() []Probe {
-	needs := Needs{Cgroup: pressureLimit, Folder: true, Limit: time.Minute, Privilege: "the right to make cgroups"}
-	return []Probe{{
+	needs := Needs{Cgroup: pressureLimit, Folder: true, Limit: 90 * time.Second, Privilege: "the right to make cgroups"}
+	return append([]Probe{{
 		ID: "psi-fires", Subject: Residency, Since: "5.2", Source: "Documentation/accounting/psi.rst", Needs: needs,
 		Requirement: "SV-OOM-01",
 		Claim:       "a trigger of memory pressure fires where tasks stall for longer than its threshold",
@@ -176,7 +185,7 @@ func psiProbes() []Probe {
 				refutes:  []Answer{"fired, without pressure"},
 				controls: []control[int]{{"a group that has it now", much, "fired, with pressure"}}})
 		},
-	}, psiStarved(needs)}
+	}}, readPressureProbes(needs)...)
 }
 
 func (t *trial) pressureFile() string { return filepath.Join(t.request.Unified, "memory.pressure") }

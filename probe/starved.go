@@ -1,25 +1,31 @@
 package probe
 
 import (
+	"strconv"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/safevma/safevma/internal/sys"
 	"github.com/safevma/safevma/kernel/psi"
 )
 
-// psiStarved is about others who read a file of pressure. A trigger without CAP_SYS_RESOURCE
-// is looked at when the kernel's averages are due, every two seconds, by a worker of the
-// kernel that comes a tick or two later. A reader that comes first has the averages made, and
-// the trigger is looked at by nobody until they are due again.
+// readPressureProbes are about others who read a file of pressure, which everybody may.
+func readPressureProbes(needs Needs) []Probe { return []Probe{psiStarved(needs), psiLost(needs)} }
+
+// readAttempts is how often it is tried: on a busy machine a reader may come too late.
+const readAttempts = 4
+
+// psiStarved is about triggers. One without CAP_SYS_RESOURCE is looked at when the kernel's
+// averages are due, every two seconds, by a worker of the kernel that comes a tick or two
+// later. A reader who comes first has the averages made, and the worker has nothing to do.
 func psiStarved(needs Needs) Probe {
-	const attempts = 4
 	return Probe{
 		ID: "psi-starved", Row: "PSI-READ", Subject: Residency, Since: "6.5",
 		Source: "Documentation/accounting/psi.rst; Linux kernel/sched/psi.c, psi_show", Needs: needs, Requirement: "SV-OOM-01",
 		Claim:      "a trigger without CAP_SYS_RESOURCE fires where tasks stall for longer than its threshold, whoever reads the file meanwhile",
-		Experiment: "a trigger at 15 ms in 2 s on an own group, 60 ms of stall, and two threads that read its file of pressure all the while; at most four times",
+		Experiment: "a trigger at 15 ms in 2 s on an own group, 60 ms of stall, and a process that reads its file of pressure whenever the kernel's averages are due; at most four times",
 		Control:    "nobody reads the file",
 		Oracle:     "fired, with pressure, each time: confirmed; silent, with pressure, once: refuted",
 		Cleanup:    "the groups and the file are removed",
@@ -28,15 +34,17 @@ func psiStarved(needs Needs) Probe {
 			t.countsPressure()
 			t.must("giving up capabilities", sys.DropCapabilities())
 			f := t.bigFile()
+			t.press(f, much) // so that averages change, and the kernel knows which pages come back
 			compare(t, experiment[bool]{try: "a trigger", do: func(read bool) Answer {
 				if !read {
 					return t.behaved(t.watchPressure(f, much))
 				}
+				due := t.averagesDue()
 				a := Answer("")
-				for range attempts {
-					if a = t.starved(f); a != "fired, with pressure" {
-						break
-					}
+				for tries := 0; a != "silent, with pressure" && tries < readAttempts; tries++ {
+					stop := t.readPressure(func() { sleepUntilDue(due) })
+					a = t.behaved(t.watchPressure(f, much))
+					stop()
 				}
 				return a
 			},
@@ -47,25 +55,149 @@ func psiStarved(needs Needs) Probe {
 	}
 }
 
-// starved has two threads read the file of pressure for as long as a trigger is waited for.
-func (t *trial) starved(file string) Answer {
-	var stop atomic.Bool
+// readPressure has three threads read the file of pressure, each time after pause, until the
+// returned function is called.
+func (t *trial) readPressure(pause func()) (stop func()) {
+	var ended atomic.Bool
 	var reads atomic.Uint64
 	var readers sync.WaitGroup
-	for range 2 {
+	for range 3 {
 		readers.Go(func() {
-			for !stop.Load() {
+			for !ended.Load() {
 				if _, err := psi.Read(t.pressureFile()); err != nil {
 					return
 				}
 				reads.Add(1)
+				pause()
 			}
 		})
 	}
 	start := time.Now()
-	a := t.behaved(t.watchPressure(file, much))
-	stop.Store(true)
-	readers.Wait()
-	t.note("reads", "%d in %v", reads.Load(), time.Since(start).Round(time.Millisecond))
-	return a
+	return func() {
+		ended.Store(true)
+		readers.Wait()
+		t.note("reads", "%d in %v", reads.Load(), time.Since(start).Round(time.Millisecond))
+	}
+}
+
+// averagesDue returns a time at which the kernel's averages were due, by which they are due
+// ever after, every two seconds: they change when they are made, by a reader who comes first.
+func (t *trial) averagesDue() time.Time {
+	var last float64
+	for end := time.Now().Add(t.span(10 * time.Second)); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		p, err := psi.Read(t.pressureFile())
+		t.must("the pressure", err)
+		if last != 0 && p.Some.Avg10 != last {
+			return time.Now()
+		}
+		last = p.Some.Avg10
+	}
+	if t.request.Sabotage == "" {
+		t.stop(Failed, "the averages of the group do not change")
+	}
+	return time.Now()
+}
+
+// sleepUntilDue returns when averages are due soon, or have been due a moment ago.
+func sleepUntilDue(due time.Time) {
+	const before, after = 15 * time.Millisecond, 30 * time.Millisecond
+	since := time.Since(due.Add(-before)) % pressureWindow
+	if since > before+after {
+		time.Sleep(pressureWindow - since)
+	}
+}
+
+func init() { stages["faults"] = faultsStage }
+
+// faultsStage is [thrashStage] for a number of pages that had to be waited for. It says how
+// many they were.
+func faultsStage(t *trial, args []string) []Answer {
+	file, wanted := args[0], args[1]
+	most, _ := strconv.ParseInt(wanted, 10, 64)
+	load, err := t.randomLoads(file)
+	if err != nil {
+		return []Answer{answer(err)}
+	}
+	before, err := sys.MajorFaults()
+	t.must("getrusage", err)
+	faults := int64(0)
+	for end := time.Now().Add(10 * time.Second); faults < most && time.Now().Before(end); {
+		for range 64 {
+			load()
+		}
+		now, err := sys.MajorFaults()
+		t.must("getrusage", err)
+		faults = now - before
+	}
+	return []Answer{Answer(strconv.FormatInt(faults, 10))}
+}
+
+// psiLost is about the sum of stalls. The kernel weighs what each processor has seen by the
+// ticks that it was busy since the last reading: none, where that was less than a tick ago.
+func psiLost(needs Needs) Probe {
+	return Probe{
+		ID: "psi-lost", Row: "PSI-READ", Subject: Residency, Since: "4.20",
+		Source: "Documentation/accounting/psi.rst: total= \"tracks the total absolute stall time\"; Linux kernel/sched/psi.c, collect_percpu_times",
+		Needs:  needs, Requirement: "SV-OOM-01",
+		Claim:      "total= counts stalls, however often it is read",
+		Experiment: "how much total= of an own group grows for each page that a process in it waits for, while three threads read it a thousand times a second each; at most four times",
+		Control:    "nobody reads it meanwhile",
+		Oracle:     "as much as before: confirmed; less than a third: refuted",
+		Cleanup:    "the groups and the file are removed",
+		Remedy:     "Read files of pressure once a second at most; keep others from reading them (mount /proc with subset=pid, take the right to enter the cgroup).",
+		run: func(t *trial) {
+			t.countsPressure()
+			f := t.bigFile()
+			t.press(f, much) // so that the kernel knows which pages come back
+			usual := t.stallOfFault(f)
+			compare(t, experiment[bool]{try: "growth of total= for each page that was waited for", do: func(read bool) Answer {
+				if !read {
+					return share(t.stallOfFault(f), usual)
+				}
+				a := Answer("")
+				for tries := 0; a != "less than a third" && tries < readAttempts; tries++ {
+					stop := t.readPressure(func() { time.Sleep(200 * time.Microsecond) })
+					a = share(t.stallOfFault(f), usual)
+					stop()
+				}
+				return a
+			},
+				on: "a group whose file of pressure is read", subject: true, confirms: []Answer{"as much as before"},
+				refutes:  []Answer{"less than a third"},
+				controls: []control[bool]{{"a group whose file is not read", false, "as much as before"}}})
+		},
+	}
+}
+
+// share says what part of the usual something is.
+func share(now, usual time.Duration) Answer {
+	switch {
+	case now < usual/3:
+		return "less than a third"
+	case now > usual/2:
+		return "as much as before"
+	}
+	return "between a third and a half"
+}
+
+// stallOfFault returns by how much the sum of stalls grew for each page that a process waited
+// for.
+func (t *trial) stallOfFault(file string) time.Duration {
+	before, err := psi.Read(t.pressureFile())
+	t.must("the pressure", err)
+	wanted := 12000
+	if t.request.Sabotage != "" {
+		wanted = 100
+	}
+	answers, err := t.stage("faults", syscall.SysProcAttr{}, nil, file, strconv.Itoa(wanted))
+	t.must("faults", err)
+	faults, err := strconv.ParseInt(string(answers[0]), 10, 64)
+	if err != nil || faults < 10 {
+		t.stop(Failed, "pages that were waited for: %s", answers[0])
+	}
+	after, err := psi.Read(t.pressureFile())
+	t.must("the pressure", err)
+	each := (after.Some.Total - before.Some.Total) / time.Duration(faults)
+	t.note("stall", "%v for each of %d pages", each, faults)
+	return each
 }
