@@ -21,6 +21,15 @@ func (t *trial) guarded(b []byte) []byte {
 	return b
 }
 
+// apart is filled anonymous memory between inaccessible pages, so that the kernel does not
+// merge its mapping with what is beside it.
+func (t *trial) apart(pages int) []byte {
+	b := t.mapped(pages+2, sys.ProtNone, private, nil)[pageSize : (pages+1)*pageSize]
+	t.must("mprotect", sys.Mprotect(b, rw))
+	fill(b)
+	return b
+}
+
 func guardProbes() []Probe {
 	type attempt = func(*trial, []byte) Answer
 	guard := func(id, claim, try string, confirms, refutes, without Answer, do attempt) Probe {
@@ -30,9 +39,9 @@ func guardProbes() []Probe {
 			Oracle: string(confirms) + ": confirmed; " + string(refutes) + ": refuted",
 			run: func(t *trial) {
 				compare(t, experiment[[]byte]{try: try, do: func(b []byte) Answer { return do(t, b) }, on: "a guard region",
-					subject:  t.guarded(t.anon(1)),
+					subject:  t.guarded(t.apart(1)),
 					confirms: []Answer{confirms}, refutes: []Answer{refutes},
-					controls: []control[[]byte]{{"an anonymous page", t.anon(1), without}}})
+					controls: []control[[]byte]{{"an anonymous page", t.apart(1), without}}})
 			},
 		}
 	}
@@ -56,6 +65,8 @@ func guardProbes() []Probe {
 			func(_ *trial, b []byte) Answer { return answer(sys.Mlock(b)) }),
 		guard("guard-pagemap", "pagemap shows guard regions (bit 58, Linux 6.15)", "pagemap", "guard", "no guard",
 			"no guard", func(t *trial, b []byte) Answer { return t.guardBit(b) }),
+		guard("guard-smaps", "smaps shows that a mapping has guard regions (VmFlags gu)", "VmFlags", "gu", "no gu",
+			"no gu", func(t *trial, b []byte) Answer { return t.hasFlag(b, "gu") }),
 		{
 			ID: "guard-areas", Subject: Sealing, Since: "6.13", Source: manGuard,
 			Claim:      "guard regions need no VMAs of their own",
@@ -66,9 +77,7 @@ func guardProbes() []Probe {
 				t.guarded(t.anon(1))
 				compare(t, experiment[func([]byte) error]{try: "VMAs that come with a guard",
 					do: func(guard func([]byte) error) Answer {
-						// Apart, so that the kernel does not merge it with what is beside it.
-						b := t.mapped(5, sys.ProtNone, private, nil)[pageSize : 4*pageSize]
-						t.must("mprotect", sys.Mprotect(b, rw))
+						b := t.apart(3)
 						before := t.areas()
 						t.must("a guard", guard(b[pageSize:2*pageSize]))
 						return answerf("%d more", t.areas()-before)
