@@ -65,8 +65,6 @@ func guardProbes() []Probe {
 			func(_ *trial, b []byte) Answer { return answer(sys.Mlock(b)) }),
 		guard("guard-pagemap", "pagemap shows guard regions (bit 58, Linux 6.15)", "pagemap", "guard", "no guard",
 			"no guard", func(t *trial, b []byte) Answer { return t.guardBit(b) }),
-		guard("guard-smaps", "smaps shows that a mapping has guard regions (VmFlags gu)", "VmFlags", "gu", "no gu",
-			"no gu", func(t *trial, b []byte) Answer { return t.hasFlag(b, "gu") }),
 		{
 			ID: "guard-areas", Subject: Sealing, Since: "6.13", Source: manGuard,
 			Claim:      "guard regions need no VMAs of their own",
@@ -88,6 +86,7 @@ func guardProbes() []Probe {
 						func(b []byte) error { return sys.Mprotect(b, sys.ProtNone) }, "2 more"}}})
 			},
 		},
+		guardShown(),
 		guardLocked("guard-locked", "no guard region can be put into locked memory", "locked memory", func(t *trial) []byte {
 			b := t.anon(1)
 			t.must("mlock", sys.Mlock(b))
@@ -136,4 +135,28 @@ func (t *trial) guardBit(b []byte) Answer {
 	})
 	t.must("/proc/self/pagemap", err)
 	return a
+}
+
+// guardShown is about VmFlags, which a kernel may lack: so a control shows that another flag
+// is seen.
+func guardShown() Probe {
+	type flagged struct {
+		b    []byte
+		code string
+	}
+	return Probe{
+		ID: "guard-smaps", Subject: Sealing, Since: "6.13",
+		Source: "Linux tools/testing/selftests/mm/guard-regions.c, smaps; Documentation/filesystems/proc.rst, VmFlags",
+		Claim:  "smaps shows that a mapping has guard regions (VmFlags gu)", Requirement: "SV-TOP-02", Severity: "low",
+		Experiment: "VmFlags of a page with a guard region", Control: "VmFlags of a page without one, and of a locked one",
+		Oracle: "gu: confirmed; no gu: refuted", Remedy: "Ask pagemap (bit 58) or PAGEMAP_SCAN.",
+		run: func(t *trial) {
+			locked := t.apart(1)
+			t.must("mlock", sys.Mlock(locked))
+			compare(t, experiment[flagged]{try: "VmFlags", do: func(f flagged) Answer { return t.hasFlag(f.b, f.code) },
+				on: "a guard region", subject: flagged{t.guarded(t.apart(1)), "gu"}, confirms: []Answer{"gu"}, refutes: []Answer{"no gu"},
+				controls: []control[flagged]{{"an anonymous page", flagged{t.apart(1), "gu"}, "no gu"},
+					{"a locked anonymous page, lo", flagged{locked, "lo"}, "lo"}}})
+		},
+	}
 }

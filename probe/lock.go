@@ -235,12 +235,14 @@ func droppableFuture() Probe {
 		Source:     "Linux tools/testing/selftests/mm/mlock2-tests.c, test_mlockall_future_droppable",
 		Claim:      "mlockall(MCL_FUTURE) does not lock memory with MAP_DROPPABLE",
 		Experiment: "VmFlags of MAP_DROPPABLE memory mapped after mlockall(MCL_FUTURE)",
-		Control:    "VmFlags of anonymous memory mapped after it", Oracle: "no lo: confirmed; lo: refuted",
+		Control:    "VmFlags of anonymous memory mapped after it, and before", Oracle: "no lo: confirmed; lo: refuted",
 		run: func(t *trial) {
+			before := t.anon(1)
 			t.must("mlockall(MCL_FUTURE)", sys.Mlockall(sys.MclFuture))
 			compare(t, experiment[[]byte]{try: "VmFlags", do: func(b []byte) Answer { return t.hasFlag(b, "lo") },
 				on: "MAP_DROPPABLE memory", subject: t.droppable(), confirms: []Answer{"no lo"}, refutes: []Answer{"lo"},
-				controls: []control[[]byte]{{"anonymous memory", t.untouched(1), "lo"}}})
+				controls: []control[[]byte]{{"anonymous memory", t.untouched(1), "lo"},
+					{"memory mapped before it", before, "no lo"}}})
 		},
 	}
 }

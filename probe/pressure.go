@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -178,9 +179,20 @@ func psiProbes() []Probe {
 			// The trigger is to be one of a process without CAP_SYS_RESOURCE.
 			t.must("giving up capabilities", sys.DropCapabilities())
 			f := t.bigFile()
-			t.press(f, much)
-			time.Sleep(t.span(pressureWindow + pressureWindow/4))
-			compare(t, experiment[int]{try: "a trigger", do: func(us int) Answer { return t.behaved(t.watchPressure(f, us)) },
+			before := func() {
+				t.press(f, much)
+				time.Sleep(t.span(pressureWindow + pressureWindow/4))
+			}
+			before()
+			compare(t, experiment[int]{try: "a trigger", do: func(us int) Answer {
+				a := t.behaved(t.watchPressure(f, us))
+				// On a busy machine even one page may be waited for for too long.
+				for tries := 1; us == little && strings.HasSuffix(string(a), "with pressure") && tries < 5; tries++ {
+					before()
+					a = t.behaved(t.watchPressure(f, us))
+				}
+				return a
+			},
 				on: "a group that had pressure before", subject: little, confirms: []Answer{"silent, without pressure"},
 				refutes:  []Answer{"fired, without pressure"},
 				controls: []control[int]{{"a group that has it now", much, "fired, with pressure"}}})
