@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -169,9 +168,9 @@ func psiProbes() []Probe {
 		ID: "psi-false", Row: "PSI-UNPRIV", Subject: Residency, Since: "6.5",
 		Source: "Documentation/accounting/psi.rst; oven-sh/bun#42784", Needs: needs, Requirement: "SV-OOM-01",
 		Claim:      "a trigger does not fire for pressure that was there before it was set",
-		Experiment: "60 ms of stall in an own group; then a trigger at 15 ms in 2 s, and a tenth of a millisecond more",
+		Experiment: "60 ms of stall in an own group; then a trigger at 15 ms in 2 s, and a tenth of a millisecond more; at most five times",
 		Control:    "60 ms of stall after it was set",
-		Oracle:     "silent, without pressure: confirmed; fired, without pressure: refuted",
+		Oracle:     "silent, without pressure, each time: confirmed; fired, without pressure, once: refuted",
 		Cleanup:    "the groups and the file are removed",
 		Remedy:     "Compare total= before and after an event; drop the first event that growth does not explain.",
 		run: func(t *trial) {
@@ -186,8 +185,9 @@ func psiProbes() []Probe {
 			before()
 			compare(t, experiment[int]{try: "a trigger", do: func(us int) Answer {
 				a := t.behaved(t.watchPressure(f, us))
-				// On a busy machine even one page may be waited for for too long.
-				for tries := 1; us == little && strings.HasSuffix(string(a), "with pressure") && tries < 5; tries++ {
+				// It need not happen each time, and on a busy machine even one page may be waited for
+				// for too long.
+				for tries := 1; us == little && a != "fired, without pressure" && tries < 5 && t.request.Sabotage == ""; tries++ {
 					before()
 					a = t.behaved(t.watchPressure(f, us))
 				}

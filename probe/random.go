@@ -1,12 +1,14 @@
 package probe
 
 import (
+	"bytes"
 	"fmt"
 	"strconv"
 	"syscall"
 
 	"github.com/safevma/safevma/guarantee"
 	"github.com/safevma/safevma/internal/sys"
+	"github.com/safevma/safevma/kernel/vma"
 )
 
 // noRandom is ADDR_NO_RANDOMIZE of personality(2).
@@ -14,7 +16,7 @@ const noRandom = 0x0040000
 
 // places are the parts of the address space that the kernel puts anywhere.
 var places = map[string]func(*trial) uint64{
-	"mmap":  func(t *trial) uint64 { return sys.Addr(t.untouched(1)) },
+	"mmap":  (*trial).firstMapping,
 	"stack": func(t *trial) uint64 { return sys.Addr(t.find("[stack]")) },
 	"vdso":  func(t *trial) uint64 { return sys.Addr(t.find("[vdso]")) },
 	"heap": func(t *trial) uint64 {
@@ -23,6 +25,22 @@ var places = map[string]func(*trial) uint64{
 		t.must("fork", err)
 		return calls[0].Result
 	},
+}
+
+// firstMapping is the end of the highest anonymous mapping, which was made first: the
+// kernel goes downwards from there. What the runtime maps later is elsewhere each time.
+func (t *trial) firstMapping() uint64 {
+	highest := uint64(0)
+	var r vma.Reader
+	p := t.own()
+	defer p.Close()
+	t.must("/proc/self/maps", r.Maps(p, func(v *vma.VMA) error {
+		if len(v.Name) == 0 || bytes.HasPrefix(v.Name, []byte("[anon")) {
+			highest = max(highest, v.End)
+		}
+		return nil
+	}))
+	return highest
 }
 
 func init() {
