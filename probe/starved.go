@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -35,7 +36,9 @@ func psiStarved(needs Needs) Probe {
 		Remedy:     "Give the watcher CAP_SYS_RESOURCE, or have it read total= itself beside its trigger.",
 		run: func(t *trial) {
 			t.countsPressure()
-			t.must("giving up capabilities", sys.DropCapabilities())
+			// Of this thread, which sets the trigger: readers are to be quick, for which they may
+			// need theirs.
+			t.must("giving up capabilities", sys.KeepCapabilities())
 			f := t.bigFile()
 			t.press(f, much) // so that averages change, and the kernel knows which pages come back
 			compare(t, experiment[bool]{try: "a trigger", do: func(read bool) Answer {
@@ -66,6 +69,8 @@ func (t *trial) readPressure(pause func()) (stop func() (perSecond float64)) {
 	var readers sync.WaitGroup
 	for range 3 {
 		readers.Go(func() {
+			runtime.LockOSThread()     // and never unlocked: the thread ends with this
+			_ = sys.RaisePriority(-20) // as far as it is allowed
 			for !ended.Load() {
 				if _, err := psi.Read(t.pressureFile()); err != nil {
 					return
