@@ -66,8 +66,12 @@ func (t *trial) count(pages int) {
 	}
 }
 
+// noAddress is one at which nothing is ever mapped: below what a process may map, and below
+// where programs begin, which for arm64 is 0x10000.
+const noAddress = 0x8000
+
 // nowhere is memory at which nothing is ever mapped.
-func nowhere() []byte { return sys.Bytes(0x10000, 0x1000) }
+func nowhere() []byte { return sys.Bytes(noAddress, 0x1000) }
 
 // reach is an attempt of the kernel to reach memory for somebody.
 type reach struct {
