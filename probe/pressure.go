@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -12,41 +13,29 @@ import (
 	"github.com/safevma/safevma/kernel/psi"
 )
 
-func init() { stages["thrash"] = thrashStage }
+func init() { stages["faults"] = faultsStage }
 
-// thrashStage touches the pages of a file that does not fit into the limit of its group, over
-// and over: it waits for pages that were there before. It does so until the pressure of the
-// group has grown by so many microseconds, or for ten seconds. It reads the pressure no more
-// often than it has waited for so long by its own clock: a reader keeps triggers from firing,
-// see psi-starved.
-func thrashStage(t *trial, args []string) []Answer {
-	file, pressure := args[0], args[1]
-	wanted, _ := time.ParseDuration(args[2] + "us")
-	before, err := psi.Read(pressure)
-	if err != nil {
-		return []Answer{answer(err)}
-	}
+// faultsStage touches the pages of a file that does not fit into the limit of its group, over
+// and over, until it has waited for so many of them that were there before, or for ten seconds.
+// It says how many they were. It does not read the pressure: a reader takes from triggers what
+// they would tell, see psi-starved.
+func faultsStage(t *trial, args []string) []Answer {
+	file, wanted := args[0], args[1]
+	most, _ := strconv.ParseInt(wanted, 10, 64)
 	load, err := t.randomLoads(file)
 	if err != nil {
 		return []Answer{answer(err)}
 	}
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
-		for waited := time.Duration(0); waited < wanted && time.Now().Before(end); {
-			start := time.Now()
-			load()
-			if d := time.Since(start); d > 20*time.Microsecond {
-				waited += d
-			}
-		}
-		now, err := psi.Read(pressure)
-		if err != nil {
-			return []Answer{answer(err)}
-		}
-		if now.Some.Total-before.Some.Total >= wanted {
-			break
-		}
+	before, err := sys.MajorFaults()
+	t.must("getrusage", err)
+	faults := int64(0)
+	for end := time.Now().Add(10 * time.Second); faults < most && time.Now().Before(end); {
+		load()
+		now, err := sys.MajorFaults()
+		t.must("getrusage", err)
+		faults = now - before
 	}
-	return []Answer{OK}
+	return []Answer{Answer(strconv.FormatInt(faults, 10))}
 }
 
 // randomLoads returns what loads from the pages of a file in no order, so that the kernel
@@ -76,8 +65,7 @@ const (
 	pressureLimit     = 48 << 20        // of the group, in bytes
 	pressureWindow    = 2 * time.Second // what needs no privilege
 	pressureThreshold = 15 * time.Millisecond
-	// What pressure is made, in microseconds of stall.
-	much, little = 60000, 100
+	pressureMade      = 90 * time.Millisecond // about
 )
 
 // countsPressure stops the probe where the pressure of the group is not counted.
@@ -98,16 +86,16 @@ func (t *trial) bigFile() string {
 	return filepath.Join(t.dir, "file")
 }
 
-// watchPressure sets a trigger, makes pressure for so many microseconds, and waits for two windows
-// more: an event may come a window late where somebody read the file at the wrong moment.
-func (t *trial) watchPressure(file string, us int) pressed {
+// watchPressure sets a trigger, has a process wait for so many pages of the file, and waits for
+// two windows more. Nobody reads the pressure meanwhile.
+func (t *trial) watchPressure(file string, pages int) pressed {
 	before, err := psi.Read(t.pressureFile())
 	t.must("the pressure", err)
 	trigger, err := psi.NewTrigger(t.pressureFile(), "some", pressureThreshold, pressureWindow)
 	t.must("a trigger", err)
 	defer trigger.Close()
-	if us > 0 {
-		t.press(file, us)
+	if pages > 0 {
+		t.press(file, pages)
 	}
 	fired, err := trigger.Wait(t.span(2*pressureWindow + time.Second))
 	t.must("waiting for the trigger", err)
@@ -116,12 +104,40 @@ func (t *trial) watchPressure(file string, us int) pressed {
 	return pressed{fired, after.Some.Total - before.Some.Total}
 }
 
-// press makes pressure.
-func (t *trial) press(file string, us int) {
-	if t.request.Sabotage == "" {
-		_, err := t.stage("thrash", syscall.SysProcAttr{}, nil, file, t.pressureFile(), strconv.Itoa(us))
-		t.must("pressure", err)
+// press has a process wait for pages of the file, and returns how many they were.
+func (t *trial) press(file string, pages int) int {
+	if t.request.Sabotage != "" {
+		pages = min(pages, 100)
 	}
+	answers, err := t.stage("faults", syscall.SysProcAttr{}, nil, file, strconv.Itoa(pages))
+	t.must("a process that waits for pages", err)
+	faults, err := strconv.Atoi(string(answers[0]))
+	if err != nil {
+		t.stop(Failed, "a process that waits for pages: %s", answers[0])
+	}
+	return faults
+}
+
+// stallOfFault returns by how much the sum of stalls grows for each page that a process waits
+// for.
+func (t *trial) stallOfFault(file string) time.Duration {
+	before, err := psi.Read(t.pressureFile())
+	t.must("the pressure", err)
+	faults := t.press(file, 8000)
+	after, err := psi.Read(t.pressureFile())
+	t.must("the pressure", err)
+	each := (after.Some.Total - before.Some.Total) / time.Duration(max(faults, 1))
+	t.note("stall", "%v for each of %d pages", each, faults)
+	return each
+}
+
+// much is for how many pages a process must wait for pressure that is far above the threshold.
+// It is measured, after a first time by which the kernel knows which pages come back.
+func (t *trial) much(file string) int {
+	t.press(file, 8000)
+	each := max(t.stallOfFault(file), 100*time.Nanosecond)
+	time.Sleep(t.span(pressureWindow + pressureWindow/4))
+	return min(max(int(pressureMade/each), 1000), 200000)
 }
 
 func (t *trial) behaved(got pressed) Answer {
@@ -138,6 +154,16 @@ func (t *trial) behaved(got pressed) Answer {
 	return "silent, without pressure"
 }
 
+// pressedHard is how a trigger behaves under pressure. Where a process waited for pages, and
+// there was none, it is tried again.
+func (t *trial) pressedHard(file string, pages int) Answer {
+	a := t.behaved(t.watchPressure(file, pages))
+	for tries := 1; strings.HasSuffix(string(a), "without pressure") && tries < 4 && t.request.Sabotage == ""; tries++ {
+		a = t.behaved(t.watchPressure(file, 2*pages))
+	}
+	return a
+}
+
 // psiProbes are about being told of pressure in the own group.
 func psiProbes() []Probe {
 	needs := Needs{Cgroup: pressureLimit, Folder: true, Limit: 90 * time.Second, Privilege: "the right to make cgroups"}
@@ -145,7 +171,7 @@ func psiProbes() []Probe {
 		ID: "psi-fires", Subject: Residency, Since: "5.2", Source: "Documentation/accounting/psi.rst", Needs: needs,
 		Requirement: "SV-OOM-01",
 		Claim:       "a trigger of memory pressure fires where tasks stall for longer than its threshold",
-		Experiment:  "a trigger at 15 ms in 2 s on an own group; a process in it that waits for pages, for 60 ms at least",
+		Experiment:  "a trigger at 15 ms in 2 s on an own group; a process in it that waits for pages, for about 90 ms",
 		Control:     "no such process",
 		Oracle:      "fired, with pressure: confirmed; silent, with pressure: refuted",
 		Cleanup:     "the groups and the file are removed",
@@ -154,11 +180,12 @@ func psiProbes() []Probe {
 			// First the control: pressure that has been leaves traces, see psi-false.
 			quiet := t.watchPressure("", 0)
 			f := t.bigFile()
-			compare(t, experiment[int]{try: "a trigger", do: func(us int) Answer {
-				if us == 0 {
+			much := t.much(f)
+			compare(t, experiment[int]{try: "a trigger", do: func(pages int) Answer {
+				if pages == 0 {
 					return t.behaved(quiet)
 				}
-				return t.behaved(t.watchPressure(f, us))
+				return t.pressedHard(f, pages)
 			},
 				on: "a group with pressure", subject: much, confirms: []Answer{"fired, with pressure"},
 				refutes:  []Answer{"silent, with pressure"},
@@ -168,8 +195,8 @@ func psiProbes() []Probe {
 		ID: "psi-false", Row: "PSI-UNPRIV", Subject: Residency, Since: "6.5",
 		Source: "Documentation/accounting/psi.rst; oven-sh/bun#42784", Needs: needs, Requirement: "SV-OOM-01",
 		Claim:      "a trigger does not fire for pressure that was there before it was set",
-		Experiment: "60 ms of stall in an own group; then a trigger at 15 ms in 2 s, and a tenth of a millisecond more; at most five times",
-		Control:    "60 ms of stall after it was set",
+		Experiment: "about 90 ms of stall in an own group; then a trigger at 15 ms in 2 s, and a little more stall; at most five times",
+		Control:    "90 ms of stall after it was set",
 		Oracle:     "silent, without pressure, each time: confirmed; fired, without pressure, once: refuted",
 		Cleanup:    "the groups and the file are removed",
 		Remedy:     "Compare total= before and after an event; drop the first event that growth does not explain.",
@@ -178,18 +205,22 @@ func psiProbes() []Probe {
 			// The trigger is to be one of a process without CAP_SYS_RESOURCE.
 			t.must("giving up capabilities", sys.DropCapabilities())
 			f := t.bigFile()
+			much := t.much(f)
+			little := max(much/500, 1)
 			before := func() {
 				t.press(f, much)
 				time.Sleep(t.span(pressureWindow + pressureWindow/4))
 			}
-			before()
-			compare(t, experiment[int]{try: "a trigger", do: func(us int) Answer {
-				a := t.behaved(t.watchPressure(f, us))
-				// It need not happen each time, and on a busy machine even one page may be waited for
-				// for too long.
-				for tries := 1; us == little && a != "fired, without pressure" && tries < 5 && t.request.Sabotage == ""; tries++ {
+			compare(t, experiment[int]{try: "a trigger", do: func(pages int) Answer {
+				if pages == much {
+					return t.pressedHard(f, pages)
+				}
+				a := Answer("")
+				// It need not happen each time, and on a busy machine even one page may be waited
+				// for for too long.
+				for tries := 0; a != "fired, without pressure" && tries < 5; tries++ {
 					before()
-					a = t.behaved(t.watchPressure(f, us))
+					a = t.behaved(t.watchPressure(f, pages))
 				}
 				return a
 			},

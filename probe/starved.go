@@ -2,10 +2,8 @@ package probe
 
 import (
 	"runtime"
-	"strconv"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/safevma/safevma/internal/sys"
@@ -16,7 +14,7 @@ import (
 func readPressureProbes(needs Needs) []Probe { return []Probe{psiStarved(needs), psiLost(needs)} }
 
 // readAttempts is how often it is tried: on a busy machine a reader may come too late.
-const readAttempts = 4
+const readAttempts = 6
 
 // enoughReads a second are several in each tick of the kernel.
 const enoughReads = 1500
@@ -29,7 +27,7 @@ func psiStarved(needs Needs) Probe {
 		ID: "psi-starved", Row: "PSI-READ", Subject: Residency, Since: "6.5",
 		Source: "Documentation/accounting/psi.rst; Linux kernel/sched/psi.c, psi_show", Needs: needs, Requirement: "SV-OOM-01",
 		Claim:      "a trigger without CAP_SYS_RESOURCE fires where tasks stall for longer than its threshold, whoever reads the file meanwhile",
-		Experiment: "a trigger at 15 ms in 2 s on an own group, 60 ms of stall, and a process that reads its file of pressure whenever the kernel's averages are due; at most four times",
+		Experiment: "a trigger at 15 ms in 2 s on an own group, about 90 ms of stall, and three threads that read its file of pressure whenever the kernel's averages are due; at most six times",
 		Control:    "nobody reads the file",
 		Oracle:     "fired, with pressure, each time: confirmed; silent, with pressure, once: refuted",
 		Cleanup:    "the groups and the file are removed",
@@ -40,14 +38,14 @@ func psiStarved(needs Needs) Probe {
 			// need theirs.
 			t.must("giving up capabilities", sys.KeepCapabilities())
 			f := t.bigFile()
-			t.press(f, much) // so that averages change, and the kernel knows which pages come back
+			much := t.much(f)
 			compare(t, experiment[bool]{try: "a trigger", do: func(read bool) Answer {
 				if !read {
-					return t.behaved(t.watchPressure(f, much))
+					return t.pressedHard(f, much)
 				}
-				due := t.averagesDue()
 				a := Answer("")
 				for tries := 0; a != "silent, with pressure" && tries < readAttempts; tries++ {
+					due := t.averagesDue()
 					stop := t.readPressure(func() { sleepUntilDue(due) })
 					a = t.behaved(t.watchPressure(f, much))
 					stop()
@@ -110,36 +108,11 @@ func (t *trial) averagesDue() time.Time {
 
 // sleepUntilDue returns when averages are due soon, or have been due a moment ago.
 func sleepUntilDue(due time.Time) {
-	const before, after = 15 * time.Millisecond, 30 * time.Millisecond
+	const before, after = 40 * time.Millisecond, 40 * time.Millisecond
 	since := time.Since(due.Add(-before)) % pressureWindow
 	if since > before+after {
 		time.Sleep(pressureWindow - since)
 	}
-}
-
-func init() { stages["faults"] = faultsStage }
-
-// faultsStage is [thrashStage] for a number of pages that had to be waited for. It says how
-// many they were.
-func faultsStage(t *trial, args []string) []Answer {
-	file, wanted := args[0], args[1]
-	most, _ := strconv.ParseInt(wanted, 10, 64)
-	load, err := t.randomLoads(file)
-	if err != nil {
-		return []Answer{answer(err)}
-	}
-	before, err := sys.MajorFaults()
-	t.must("getrusage", err)
-	faults := int64(0)
-	for end := time.Now().Add(10 * time.Second); faults < most && time.Now().Before(end); {
-		for range 64 {
-			load()
-		}
-		now, err := sys.MajorFaults()
-		t.must("getrusage", err)
-		faults = now - before
-	}
-	return []Answer{Answer(strconv.FormatInt(faults, 10))}
 }
 
 // psiLost is about the sum of stalls. The kernel weighs what each processor has seen by the
@@ -150,7 +123,7 @@ func psiLost(needs Needs) Probe {
 		Source: "Documentation/accounting/psi.rst: total= \"tracks the total absolute stall time\"; Linux kernel/sched/psi.c, collect_percpu_times",
 		Needs:  needs, Requirement: "SV-OOM-01",
 		Claim:      "total= counts stalls, however often it is read",
-		Experiment: "how much total= of an own group grows for each page that a process in it waits for, while three threads read it a thousand times a second each; at most four times",
+		Experiment: "how much total= of an own group grows for each page that a process in it waits for, while three threads read it a thousand times a second each; at most six times",
 		Control:    "nobody reads it meanwhile",
 		Oracle:     "about as much as before: confirmed; less than an eighth: refuted",
 		Cleanup:    "the groups and the file are removed",
@@ -158,7 +131,7 @@ func psiLost(needs Needs) Probe {
 		run: func(t *trial) {
 			t.countsPressure()
 			f := t.bigFile()
-			t.press(f, much)                                   // so that the kernel knows which pages come back
+			t.press(f, 8000)                                   // so that the kernel knows which pages come back
 			usual := min(t.stallOfFault(f), t.stallOfFault(f)) // it differs by a factor of two and more
 			compare(t, experiment[bool]{try: "growth of total= for each page that was waited for", do: func(read bool) Answer {
 				if !read {
@@ -190,26 +163,4 @@ func share(now, usual time.Duration) Answer {
 		return "about as much as before"
 	}
 	return "between an eighth and a quarter"
-}
-
-// stallOfFault returns by how much the sum of stalls grew for each page that a process waited
-// for.
-func (t *trial) stallOfFault(file string) time.Duration {
-	before, err := psi.Read(t.pressureFile())
-	t.must("the pressure", err)
-	wanted := 8000
-	if t.request.Sabotage != "" {
-		wanted = 100
-	}
-	answers, err := t.stage("faults", syscall.SysProcAttr{}, nil, file, strconv.Itoa(wanted))
-	t.must("faults", err)
-	faults, err := strconv.ParseInt(string(answers[0]), 10, 64)
-	if err != nil || faults < 10 {
-		t.stop(Failed, "pages that were waited for: %s", answers[0])
-	}
-	after, err := psi.Read(t.pressureFile())
-	t.must("the pressure", err)
-	each := (after.Some.Total - before.Some.Total) / time.Duration(faults)
-	t.note("stall", "%v for each of %d pages", each, faults)
-	return each
 }

@@ -8,7 +8,7 @@
 // # Waiting
 //
 // A [Trigger] is one threshold, a [Watcher] many, in an epoll loop of its own: the
-// runtime's poller does not ask for EPOLLPRI, by which the kernel tells. Three things are
+// runtime's poller does not ask for EPOLLPRI, by which the kernel tells. Four things are
 // easily done wrong, and are done here:
 //
 //   - Without CAP_SYS_RESOURCE the window must be a multiple of 2 seconds, uid 0 or not:
@@ -17,6 +17,10 @@
 //   - An event is not yet pressure: a trigger of an unprivileged process may fire when it is
 //     armed, for what lies before. The Watcher looks at the sum of stalls: an event is
 //     [Event.Confirmed] where it grew by the threshold within the last windows.
+//   - Readers disturb. One who reads a file when the kernel's averages are due, every two
+//     seconds, keeps triggers of unprivileged processes silent; one who reads more often than
+//     the kernel ticks keeps the sum from growing (probes psi-starved and psi-lost). The
+//     Watcher reads once a window, and when it was told something.
 //   - A cgroup that is removed wakes its triggers with an error: [Event.Gone].
 //
 // Whether the kernel counts at all is told apart from no pressure: [ErrAbsent], [ErrOff].
