@@ -138,7 +138,9 @@ func psiLost(needs Needs) Probe {
 					return share(t.stallOfFault(f), usual)
 				}
 				a := Answer("")
-				for tries := 0; a != "less than an eighth" && tries < readAttempts; tries++ {
+				// On an emulator each attempt takes long, and reads too seldom.
+				end := time.Now().Add(15 * time.Second)
+				for tries := 0; a != "less than an eighth" && tries < readAttempts && time.Now().Before(end); tries++ {
 					stop := t.readPressure(func() { time.Sleep(200 * time.Microsecond) })
 					a = share(t.stallOfFault(f), usual)
 					if stop() < enoughReads && a != "less than an eighth" {
