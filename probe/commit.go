@@ -25,7 +25,7 @@ const commitError = 96 << 10
 
 // commitProbes are about what the kernel promises.
 func commitProbes() []Probe {
-	counted := func(id, claim, on string, confirms, refutes Answer, do func(*trial) func()) Probe {
+	counted := func(id, claim, on string, confirms, refutes Answer, do func(*trial) promise) Probe {
 		return Probe{
 			ID: id, Row: "COMMIT", Subject: Residency, Source: "proc_meminfo(5), Committed_AS; " + docCommit, Claim: claim,
 			Requirement: "SV-CMT-01",
@@ -35,40 +35,34 @@ func commitProbes() []Probe {
 			Oracle:      string(confirms) + ": confirmed; " + string(refutes) + ": refuted",
 			Remedy:      "Touch and lock what must be there, before the hand-over.",
 			run: func(t *trial) {
-				compare(t, experiment[func()]{try: "Committed_AS", do: t.counted, on: on, subject: do(t),
+				compare(t, experiment[promise]{try: "Committed_AS", do: t.counted, on: on, subject: do(t),
 					confirms: []Answer{confirms}, refutes: []Answer{refutes},
-					controls: []control[func()]{
-						{"writable anonymous memory", func() { t.mapped(commitSize/pageSize, rw, private, nil) }, "counted"},
-						{"inaccessible anonymous memory",
-							func() { t.mapped(commitSize/pageSize, sys.ProtNone, private, nil) }, "not counted"}}})
+					controls: []control[promise]{{"writable anonymous memory", t.maps(rw, private, nil), "counted"},
+						{"inaccessible anonymous memory", t.maps(sys.ProtNone, private, nil), "not counted"}}})
 			},
 		}
 	}
 	return []Probe{
 		counted("cm-secret", "Committed_AS counts secret memory", "mapping secret memory", "counted", "not counted",
-			func(t *trial) func() {
-				return func() { t.secretUntouched(commitSize / pageSize) }
-			}),
+			func(t *trial) promise { return t.maps(rw, shared, t.secretFile(commitSize/pageSize)) }),
 		counted("cm-memfd", "Committed_AS counts a memfd when it is mapped", "mapping an empty memfd", "counted",
-			"not counted", func(t *trial) func() {
-				return func() {
-					f := t.memfd(t.exec(), 0)
-					t.must("ftruncate", f.Truncate(commitSize))
-					t.mapped(commitSize/pageSize, rw, shared, f)
-				}
+			"not counted", func(t *trial) promise {
+				f := t.memfd(t.exec(), 0)
+				t.must("ftruncate", f.Truncate(commitSize))
+				return t.maps(rw, shared, f)
 			}),
 		counted("cm-memfd-allocated", "Committed_AS counts a memfd once it is allocated (fallocate)", "fallocate of a memfd",
-			"counted", "not counted", func(t *trial) func() {
-				return func() { t.must("fallocate", sys.Fallocate(t.memfd(t.exec(), 0), 0, commitSize)) }
+			"counted", "not counted", func(t *trial) promise {
+				return func() (undo func()) {
+					f := t.memfd(t.exec(), 0)
+					t.must("fallocate", sys.Fallocate(f, 0, commitSize))
+					return func() { f.Close() }
+				}
 			}),
 		counted("cm-noreserve",
-			"in overcommit mode 2 MAP_NORESERVE has no effect, in others it keeps memory out of Committed_AS", "mapping with MAP_NORESERVE", overcommitted(), notOvercommitted(), func(t *trial) func() {
-				return func() { t.mapped(commitSize/pageSize, rw, private|sys.MapNoreserve, nil) }
-			}),
+			"in overcommit mode 2 MAP_NORESERVE has no effect, in others it keeps memory out of Committed_AS", "mapping with MAP_NORESERVE", overcommitted(), notOvercommitted(), func(t *trial) promise { return t.maps(rw, private|sys.MapNoreserve, nil) }),
 		counted("cm-shared-anon", "Committed_AS counts shared anonymous memory when it is mapped",
-			"mapping shared anonymous memory", "counted", "not counted", func(t *trial) func() {
-				return func() { t.mapped(commitSize/pageSize, rw, shared, nil) }
-			}),
+			"mapping shared anonymous memory", "counted", "not counted", func(t *trial) promise { return t.maps(rw, shared, nil) }),
 		tooMuch(),
 	}
 }
@@ -88,14 +82,25 @@ func notOvercommitted() Answer {
 	return "counted"
 }
 
+// promise has the kernel promise commitSize bytes, until it is undone.
+type promise func() (undo func())
+
+func (t *trial) maps(prot, flags int, f *os.File) promise {
+	return func() func() {
+		b := t.mapped(commitSize/pageSize, prot, flags, f)
+		return func() { t.must("munmap", sys.Munmap(b)) }
+	}
+}
+
 // counted does something, and says whether Committed_AS has gone up by commitSize meanwhile.
 // Others change it, too: what is seen three times holds.
-func (t *trial) counted(do func()) Answer {
+func (t *trial) counted(do promise) Answer {
 	seen := map[Answer]int{}
 	for range 20 {
 		before := t.meminfo("Committed_AS")
-		do()
+		undo := do()
 		a := growth(t.meminfo("Committed_AS") - before)
+		undo()
 		if seen[a]++; seen[a] == 3 && a != "" {
 			return a
 		}
