@@ -26,14 +26,14 @@ func TestMerge(t *testing.T) {
 	base := planned()
 	base[1].RefreshMS = new(uint64(7))
 	before := deepCopy(base)
-	merged, err := Merge(base, decoded(t, `{"kdamonds": [{"state": "off"}, {"contexts": [{
+	merged, err := Merge(base, decoded(t, `{"kdamonds": [{"state": "off"}, {"refresh_ms": 9, "contexts": [{
 		"monitoring_attrs": {"intervals": {"aggr_us": 200000}},
 		"schemes": [{"quotas": {"ms": 5}, "filters": [{"type": "young"}]}, {"action": "stat", "access_pattern": {"sz": {"min": 4096}}}]}]}]}`))
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := planned()
-	want[0].State, want[1].RefreshMS = Off, new(uint64(7))
+	want[0].State, want[1].RefreshMS = Off, new(uint64(9))
 	c := &want[1].Contexts[0]
 	c.Attrs.Intervals.Aggr, c.Schemes[0].Quotas.MS = 200_000, 5
 	c.Schemes[0].Filters = []Filter{{Type: FilterYoung, Matching: true}}
@@ -190,6 +190,16 @@ func TestDamoOverBase(t *testing.T) {
 	tune(strings.Replace(damoPlan, `"allow": true`, `"allow": false`, 1))
 	if says := f.files["0/contexts/0/schemes/0/ops_filters/0/allow"]; says != "N" {
 		t.Errorf("the filter is to reject now, and allow is %s", says)
+	}
+}
+
+// What a set-up of damo's leaves out is as damo leaves it, not as it was.
+func TestDamoLeavesOut(t *testing.T) {
+	base := planned()[1:]
+	base[0].Contexts[0].Attrs.Intervals.Aggr = 200_000
+	merged, err := Merge(base, decoded(t, `[{"contexts": [{"ops": "paddr", "targets": [{"regions": []}], "schemes": [{"action": "stat"}]}]}]`))
+	if err != nil || merged[0].Contexts[0].Attrs.Intervals.Aggr != 100_000 || merged[0].Contexts[0].Schemes[0].Quotas.Bytes != 0 {
+		t.Errorf("%+v, %v", merged, err)
 	}
 }
 
