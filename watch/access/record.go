@@ -25,13 +25,13 @@ type RecordOptions struct {
 
 // Progress is what was recorded so far.
 type Progress struct {
-	Elapsed   time.Duration `json:"elapsed_ns"`
-	Snapshots uint64        `json:"snapshots"`
-	Partial   uint64        `json:"partial_snapshots"`
-	Applied   uint64        `json:"applied_regions"`
-	Lost      uint64        `json:"lost_events"`
-	Files     int           `json:"files"` // how many were begun
-	Bytes     int64         `json:"bytes"` // of the one that is written
+	Elapsed   time.Duration
+	Snapshots uint64
+	Partial   uint64
+	Applied   uint64
+	Lost      uint64
+	Files     int   // how many were begun
+	Bytes     int64 // of the one that is written
 }
 
 // How often is looked at what.

@@ -143,17 +143,6 @@ func (m *Map) Address(j int) uint64 { return m.Range.Start + uint64(m.addrUnit)*
 // Size is how large a row is.
 func (m *Map) Size() uint64 { return uint64(m.addrUnit) }
 
-// Bounds are the least and the most of what is known; false where nothing is.
-func (m *Map) Bounds() (least, most float64, known bool) {
-	least, most = math.Inf(1), math.Inf(-1)
-	for _, c := range m.cells {
-		if !math.IsNaN(c) {
-			least, most, known = min(least, c), max(most, c), true
-		}
-	}
-	return least, most, known
-}
-
 func (m *Map) fill(src Source) error {
 	in := intervals{}
 	rate := rates{}
