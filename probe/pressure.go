@@ -62,15 +62,17 @@ type pressed struct {
 	took  time.Duration // the pressure that was made
 }
 
-// answer blames a trigger that is silent only where all of the pressure came within one window.
+// answer blames a trigger that is silent only where one window had enough of the pressure, however
+// it was spread over them.
 func (p pressed) answer() Answer {
 	enough := p.grown > pressureThreshold
+	windows := time.Duration(1 + p.took/pressureWindow)
 	switch {
 	case p.fired && enough:
 		return "fired, with pressure"
 	case p.fired:
 		return "fired, without pressure"
-	case enough && p.took > pressureWindow:
+	case enough && p.grown/windows <= pressureThreshold:
 		return answerf("silent, with pressure spread over %v", p.took.Round(time.Second))
 	case enough:
 		return "silent, with pressure"

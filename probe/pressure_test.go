@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// A trigger is refuted by silence only where the pressure came within one window of it.
+// A trigger is refuted by silence only where one window had enough of the pressure.
 func TestPressed(t *testing.T) {
 	const ms = time.Millisecond
 	for p, want := range map[pressed]Answer{
@@ -14,6 +14,7 @@ func TestPressed(t *testing.T) {
 		{true, 1 * ms, 10 * ms}:     "fired, without pressure",
 		{false, 60 * ms, 100 * ms}:  "silent, with pressure",
 		{false, 60 * ms, 7900 * ms}: "silent, with pressure spread over 8s",
+		{false, 60 * ms, 2300 * ms}: "silent, with pressure",
 		{false, 15 * ms, 100 * ms}:  "silent, without pressure",
 	} {
 		if got := p.answer(); got != want {

@@ -319,8 +319,7 @@ func coreDump(t *trial) {
 	if err := sys.SetLimit(sys.LimitCore, 1<<30); err != nil {
 		t.stop(Privilege, "RLIMIT_CORE: %v", err)
 	}
-	status, err := sys.ForkCalls([]sys.RawCall{{Number: sys.CallPrctl, Args: [6]uintptr{sys.PrSetDumpable, 1}},
-		{Number: sys.CallLoad, Args: [6]uintptr{noAddress}}})
+	status, err := sys.ForkCalls(dumpsCore())
 	t.must("fork", err)
 	if !status.CoreDump() {
 		t.stop(Missing, "the child ended without a core dump: %v", status)
