@@ -57,6 +57,7 @@ INSIDE := ./lab ./lab/feature ./internal/sys ./kernel/... ./pmem/medium/... ./ex
 lab-test: lab-build ## run the tests of what talks to kernels inside: on 6.1, 6.12, the newest, and on arm64
 	for kernel in 6.1 6.12 newest; do \
 		CGO_ENABLED=0 $(GO) test -count=1 -exec "$(CURDIR)/$(LAB) exec --kernel $$kernel --nvdimm ext4 --disk ext4 --numa 2 --persistence cpu" $(INSIDE) || exit 1; \
+		CGO_ENABLED=0 $(GO) test -count=1 -exec "$(CURDIR)/$(LAB) exec --kernel $$kernel" -run TestDAMON ./cmd/safevma || exit 1; \
 	done
 	CGO_ENABLED=0 GOARCH=arm64 $(GO) test -count=1 -exec '$(CURDIR)/$(LAB) exec --kernel 6.12 --arch arm64 --numa 2' $(INSIDE)
 

@@ -61,7 +61,7 @@ func control(try func() (string, error)) guarantee.Control {
 // ownVMA reads the VMA of this process that begins at addr.
 func ownVMA(proc process.FS, addr uint64) (vma.VMA, error) {
 	var found vma.VMA
-	p, err := proc.Open(os.Getpid())
+	p, err := proc.Self()
 	if err != nil {
 		return found, err
 	}
@@ -101,7 +101,7 @@ func own(pages, prot int) (b []byte, release func(), err error) {
 
 // controlProcess: what is read of this process is what system calls say of it.
 func controlProcess(proc process.FS) (string, error) {
-	p, err := proc.Open(os.Getpid())
+	p, err := proc.Self()
 	if err != nil {
 		return "", err
 	}
@@ -137,7 +137,7 @@ func controlFrames(proc process.FS) (string, error) {
 		return "", fmt.Errorf("%w: %w", errNoControl, err)
 	}
 	search := frameSearch{reader: &vma.Reader{}}
-	p, err := proc.Open(os.Getpid())
+	p, err := proc.Self()
 	if err != nil {
 		return "", err
 	}
@@ -226,7 +226,7 @@ func controlJoin(proc process.FS, devices memfd.Devices) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	p, err := proc.Open(os.Getpid())
+	p, err := proc.Self()
 	if err != nil {
 		return "", err
 	}
@@ -264,7 +264,7 @@ func controlPages(proc process.FS) (string, error) {
 		return "", fmt.Errorf("%w: %w", errNoControl, err)
 	}
 	b[0] = 1
-	p, err := proc.Open(os.Getpid())
+	p, err := proc.Self()
 	if err != nil {
 		return "", err
 	}

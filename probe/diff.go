@@ -156,7 +156,7 @@ func (l *Ledger) WriteMarkdown(w io.Writer) error {
 	}
 	rule := "|---|---|" + strings.Repeat("---|", len(l.Hosts))
 	row := func(r *LedgerRow) {
-		fmt.Fprintf(&b, "| `%s` | %s |", r.ID, cell(r.Claim))
+		fmt.Fprintf(&b, "| `%s` | %s |", cell(r.ID), cell(r.Claim))
 		for i := range r.Cells {
 			fmt.Fprintf(&b, " %s |", cell(r.Cells[i].String()))
 		}
@@ -173,18 +173,27 @@ func (l *Ledger) WriteMarkdown(w io.Writer) error {
 		if why == "" {
 			why = "not explained yet"
 		}
-		fmt.Fprintf(&b, "- `%s`: %s.\n", r.ID, why)
+		fmt.Fprintf(&b, "- `%s`: %s.\n", cell(r.ID), why)
 	}
-	for _, subject := range Subjects() {
-		fmt.Fprintf(&b, "\n## The same: %s\n\n%s\n%s\n", subject, head, rule)
+	same := func(of Subject, title string) {
+		fmt.Fprintf(&b, "\n## The same: %s\n\n%s\n%s\n", title, head, rule)
 		for i := range l.Rows {
-			if p, ok := Find(l.Rows[i].ID); ok && p.Subject == subject && !l.Rows[i].Differs {
+			if p, _ := Find(l.Rows[i].ID); p.Subject == of && !l.Rows[i].Differs {
 				row(&l.Rows[i])
 			}
 		}
+	}
+	for _, subject := range Subjects() {
+		same(subject, string(subject))
+	}
+	if slices.ContainsFunc(l.Rows, func(r LedgerRow) bool { _, known := Find(r.ID); return !known && !r.Differs }) {
+		same("", "probes that this version does not have")
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-func cell(text string) string { return strings.NewReplacer("|", `\|`, "\n", " ").Replace(text) }
+// cell makes text of a file that anybody may have written fit for a table.
+func cell(text string) string {
+	return strings.NewReplacer("|", `\|`, "`", "'").Replace(guarantee.Text(strings.ReplaceAll(text, "\n", " ")))
+}

@@ -76,9 +76,9 @@ func guardProbes() []Probe {
 				compare(t, experiment[func([]byte) error]{try: "VMAs that come with a guard",
 					do: func(guard func([]byte) error) Answer {
 						b := t.apart(3)
-						before := t.areas()
+						before := t.areas(b)
 						t.must("a guard", guard(b[pageSize:2*pageSize]))
-						return answerf("%d more", t.areas()-before)
+						return answerf("%d more", t.areas(b)-before)
 					},
 					on: "MADV_GUARD_INSTALL", subject: func(b []byte) error { return sys.Madvise(b, sys.MadvGuardInstall) },
 					confirms: []Answer{"0 more"}, refutes: []Answer{"2 more"},

@@ -149,7 +149,9 @@ func limitCore() Probe {
 		run: func(t *trial) {
 			t.coresHere()
 			compare(t, experiment[uint64]{try: "a fault", do: func(limit uint64) Answer {
-				l := limitedCalls{sys.LimitCore, limit, []sys.RawCall{{Number: sys.CallLoad, Args: [6]uintptr{noAddress}}}}
+				l := limitedCalls{sys.LimitCore, limit, []sys.RawCall{
+					{Number: sys.CallPrctl, Args: [6]uintptr{sys.PrSetDumpable, 1}},
+					{Number: sys.CallLoad, Args: [6]uintptr{noAddress}}}}
 				if a := l.run(t); a != segv {
 					return a
 				}

@@ -126,7 +126,7 @@ func mdweInherit() Probe {
 
 func mdweDual() Probe {
 	return Probe{
-		ID: "mdwe-dual", Row: "MDWE-DUAL", Subject: Sealing, Since: "6.3", Source: manMDWE + ": \"deny write and execute\"",
+		ID: "mdwe-dual", Row: "MDWE-DUAL", Subject: Sealing, Since: "6.3", Source: manMDWE + ", by its name: Memory-Deny-Write-Execute",
 		Requirement: "SV-XDM-03",
 		Claim:       "with MDWE no code can be run that the process has written",
 		Experiment:  "a memfd mapped shared, once writable and once executable; code is written by the one and called by the other",
@@ -167,7 +167,7 @@ func mdweDual() Probe {
 func mdweProcMem() Probe {
 	return Probe{
 		ID: "mdwe-proc-mem", Row: "MDWE-DUAL", Subject: Sealing, Since: "6.3",
-		Source: manMDWE + ": \"deny write and execute\"", Requirement: "SV-XDM-03",
+		Source: manMDWE + ", by its name: Memory-Deny-Write-Execute", Requirement: "SV-XDM-03",
 		Claim:      "with MDWE executable memory can't be written (here: by /proc/self/mem)",
 		Experiment: "a write of code to executable memory by /proc/self/mem, then a call",
 		Control:    "a store by the processor; a call of memory that is not executable",

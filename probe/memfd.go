@@ -103,7 +103,7 @@ func memfdExecProbes() []Probe {
 		},
 	}, {
 		ID: "mf-tmpfs", Subject: Memfd, Source: docNoex + " (speaks of memfds alone)",
-		Claim:       "a file without a name on /dev/shm can be executed, whatever vm.memfd_noexec says",
+		Claim:       "a file without a name on /dev/shm can be executed, of which vm.memfd_noexec says nothing",
 		Experiment:  "execve of a program in an O_TMPFILE on /dev/shm, mode 0700",
 		Control:     "the same with mode 0600",
 		Oracle:      "it runs: confirmed; EACCES: refuted (the mount has noexec)",

@@ -68,9 +68,15 @@ func (t *trial) mapped(pages, prot, flags int, f *os.File) []byte {
 		fd = int(f.Fd())
 	}
 	b, err := sys.Mmap(pages*pageSize, prot, flags, fd, 0)
+	if errors.Is(err, syscall.EAGAIN) {
+		t.stop(Privilege, "mmap: EAGAIN: %s", memlock)
+	}
 	t.must("mmap", err)
 	return b
 }
+
+// memlock is what stands in the way where less can be locked than a probe takes.
+const memlock = "RLIMIT_MEMLOCK is too small, and CAP_IPC_LOCK lacks"
 
 // untouched is anonymous memory that no page stands behind yet.
 func (t *trial) untouched(pages int) []byte { return t.mapped(pages, rw, private, nil) }
@@ -233,12 +239,19 @@ func (t *trial) find(name string) []byte {
 	return found
 }
 
-// areas counts the own mappings.
-func (t *trial) areas() int {
+// areas counts the mappings that lie in b, which is of whole mappings. The Go runtime makes some
+// elsewhere at any time.
+func (t *trial) areas(b []byte) int {
 	n := 0
 	var r vma.Reader
 	p := t.own()
 	defer p.Close()
-	t.must("/proc/self/maps", r.Maps(p, func(*vma.VMA) error { n++; return nil }))
+	from := sys.Addr(b)
+	t.must("/proc/self/maps", r.Maps(p, func(v *vma.VMA) error {
+		if from <= v.Start && v.End <= from+uint64(len(b)) {
+			n++
+		}
+		return nil
+	}))
 	return n
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/safevma/safevma/internal/sys"
+	"github.com/safevma/safevma/kernel/vma"
 )
 
 // Every probe whose controls are broken says "unknown": none has a verdict that does not
@@ -72,6 +73,38 @@ func init() {
 			sys.Bytes(noAddress, 1)[0] = 1
 		})},
 		{ID: "t-exits", run: attempt(func(t *trial) { os.Exit(0) })},
+		{ID: "t-empty-zone", run: attempt(func(t *trial) {
+			t.kernelReads(0xffff800000000000) // x86: set aside for hypervisors, nothing is mapped
+			good(t, passing)
+		})},
+		{ID: "t-gives-back", run: attempt(func(t *trial) {
+			t.counted(t.asks(sys.ProtNone, shared))
+			if n := t.areasOf(commitSize); n > 0 {
+				t.stop(Failed, "%d mappings are left", n)
+			}
+			good(t, passing)
+		})},
+		{ID: "t-memlock", Needs: Needs{SecretPages: 1}, run: attempt(func(t *trial) {
+			t.must("RLIMIT_MEMLOCK", sys.SetLimit(sys.LimitMemlock, 0))
+			if os.Geteuid() == 0 {
+				t.must("another user", sys.BecomeUser(strangest))
+			}
+			t.must("giving up capabilities", sys.DropCapabilities())
+			t.secretPages(1)
+			good(t, passing)
+		})},
+		{ID: "t-areas", run: attempt(func(t *trial) {
+			b := t.mapped(5, sys.ProtNone, private, nil)[pageSize : 4*pageSize]
+			t.must("mprotect", sys.Mprotect(b, rw))
+			before := t.areas(b)
+			t.mapped(1, sys.ProtRead, shared, nil) // as if by the Go runtime
+			same := t.areas(b) - before
+			t.must("mprotect", sys.Mprotect(b[pageSize:2*pageSize], sys.ProtNone))
+			if more := t.areas(b) - before; before != 1 || same != 0 || more != 2 {
+				t.stop(Failed, "%d areas, %d more, %d more", before, same, more)
+			}
+			good(t, passing)
+		})},
 		{ID: "t-silent", run: attempt(func(t *trial) {})},
 		{ID: "t-stops", run: attempt(func(t *trial) { good(t, passing); t.stop(Missing, "no such thing") })},
 		{ID: "t-refuted", Requirement: "SV-LIN-01", Severity: "medium", Good: Confirmed, run: attempt(func(t *trial) {
@@ -125,4 +158,19 @@ func TestUnknown(t *testing.T) {
 func zombie(pid string) bool {
 	text, err := os.ReadFile("/proc/" + pid + "/stat")
 	return err != nil || strings.Contains(string(text), ") Z ") || strings.Contains(string(text), ") X ")
+}
+
+// areasOf counts the own shared mappings with a size.
+func (t *trial) areasOf(size uint64) int {
+	n := 0
+	var r vma.Reader
+	p := t.own()
+	defer p.Close()
+	t.must("/proc/self/maps", r.Maps(p, func(v *vma.VMA) error {
+		if v.Size() == size && v.Perm.Has(vma.PermShared) {
+			n++
+		}
+		return nil
+	}))
+	return n
 }

@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"cmp"
 	"errors"
 	"os"
 	"syscall"
@@ -23,6 +24,7 @@ func (t *trial) msealed(b []byte) []byte {
 // msealTry is an attempt on sealed memory and on the same memory without a seal.
 type msealTry struct {
 	id, row, claim    string
+	source            string // empty: [docMseal]
 	try, on           string
 	make              func(t *trial) []byte // what is sealed, and what is not
 	confirms, refutes Answer
@@ -40,7 +42,7 @@ type msealTry struct {
 
 func (m msealTry) probe() Probe {
 	return Probe{
-		ID: m.id, Row: m.row, Subject: Sealing, Since: "6.10", Source: docMseal, Claim: m.claim, Requirement: m.requirement,
+		ID: m.id, Row: m.row, Subject: Sealing, Since: "6.10", Source: cmp.Or(m.source, docMseal), Claim: m.claim, Requirement: m.requirement,
 		Good: m.good, Remedy: m.remedy,
 		Experiment: m.try + " on " + m.on + ", sealed", Control: "the same without a seal",
 		Oracle: string(m.confirms) + ": confirmed; " + string(m.refutes) + ": refuted",
@@ -94,14 +96,14 @@ func msealProbes() []Probe {
 				_, err := sys.Mremap(t.anon(1), pageSize, sys.MremapMaymove|sys.MremapFixed, sys.Addr(b))
 				return answer(err)
 			}},
-		{id: "ms-flag", claim: "the kernel shows seals in VmFlags", try: "VmFlags", on: wr, make: writable, confirms: "sl",
+		{id: "ms-flag", source: "Documentation/filesystems/proc.rst, VmFlags: sl", claim: "the kernel shows seals in VmFlags", try: "VmFlags", on: wr, make: writable, confirms: "sl",
 			refutes: "no sl", unsealed: "no sl",
 			do: func(t *trial, b []byte) Answer { return t.hasFlag(b, "sl") }},
 		{id: "ms-dontneed-ro", claim: "the content of sealed memory that can't be written can't be discarded",
 			try: "madvise(MADV_DONTNEED)", on: ro, make: readOnly, confirms: "EPERM", refutes: OK, unsealed: OK,
 			requirement: "SV-INT-01",
 			do:          func(_ *trial, b []byte) Answer { return answer(sys.Madvise(b, sys.MadvDontneed)) }},
-		{id: "ms-guard-ro", claim: "no guard region can be put into sealed memory that can't be written",
+		{id: "ms-guard-ro", source: "Linux mm/mseal.c: is_madv_discard, later in mm/madvise.c", claim: "no guard region can be put into sealed memory that can't be written",
 			try: "madvise(MADV_GUARD_INSTALL)", on: ro, make: readOnly, confirms: "EPERM", refutes: OK, unsealed: OK,
 			do:   func(_ *trial, b []byte) Answer { return answer(sys.Madvise(b, sys.MadvGuardInstall)) },
 			also: func(t *trial) []control[[]byte] { t.guarded(t.anon(1)); return nil }},
@@ -126,7 +128,7 @@ func msealProbes() []Probe {
 				return []control[[]byte]{{"locked memory before the page that is unlocked", b, "lo"}}
 			}},
 		{id: "ms-pageout", row: "SEAL-LOCK",
-			claim: "sealed memory can't be sent to swap by its process (the document does not say)",
+			claim: "madvise(MADV_PAGEOUT), by which a process sends memory to swap, is refused on sealed memory (the document does not say)",
 			try:   "madvise(MADV_PAGEOUT)", on: ro, make: readOnly, confirms: "EPERM", refutes: OK, unsealed: OK,
 			requirement: "SV-RES-02",
 			remedy:      "Deny madvise(MADV_PAGEOUT, MADV_COLD) and process_madvise with seccomp.",

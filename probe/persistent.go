@@ -59,10 +59,13 @@ func mapSyncProbes() []Probe {
 		validate("pm-sync-file", "MAP_SYNC is refused on a file system without DAX",
 			"a temporary file with MAP_SHARED_VALIDATE|MAP_SYNC", manMmapSync, sys.MapSharedValidate|sys.MapSync, sys.MapSharedValidate, Needs{Folder: true},
 			func(t *trial) *os.File {
-				if mount, dax := daxMount(t.dir); dax {
-					t.stop(Missing, "the temporary files are on %s, which has DAX", mount)
+				f := t.file("file", 1)
+				dax, _, err := sys.DAX(f)
+				t.must("statx", err)
+				if dax {
+					t.stop(Missing, "files of %s have DAX", t.dir)
 				}
-				return t.file("file", 1)
+				return f
 			}),
 		validate("pm-validate", "MAP_SHARED_VALIDATE refuses flags that the kernel does not know",
 			"a memfd with MAP_SHARED_VALIDATE and a flag that there is not", manValidated, sys.MapSharedValidate|unknownFlag, sys.MapSharedValidate, Needs{}, memfd),
@@ -88,7 +91,7 @@ func mapSyncProbes() []Probe {
 			Oracle:     "ok: confirmed; EOPNOTSUPP: refuted", Cleanup: "the file has no name",
 			Needs: Needs{Privilege: "the right to write on such a file system"},
 			run: func(t *trial) {
-				mount, ok := daxMount("")
+				mount, ok := daxMount()
 				if !ok {
 					t.stop(Missing, "no file system with DAX is mounted")
 				}
@@ -104,9 +107,8 @@ func mapSyncProbes() []Probe {
 	}
 }
 
-// daxMount returns where a file system with DAX is mounted; with a folder, whether it is on
-// one.
-func daxMount(folder string) (string, bool) {
+// daxMount returns where a file system with DAX is mounted.
+func daxMount() (string, bool) {
 	f, err := os.Open("/proc/self/mountinfo")
 	if err != nil {
 		return "", false
@@ -121,9 +123,8 @@ func daxMount(folder string) (string, bool) {
 		}
 		options := strings.Split(what[2], ",")
 		dax := slices.Contains(options, "dax") || slices.Contains(options, "dax=always")
-		under := folder == "" && dax || folder != "" && strings.HasPrefix(folder+"/", strings.TrimSuffix(where[4], "/")+"/")
-		if under && len(where[4]) >= len(best) {
-			best, found = where[4], dax
+		if dax && len(where[4]) >= len(best) {
+			best, found = where[4], true
 		}
 	}
 	return best, found

@@ -9,10 +9,12 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"sync"
 	"syscall"
 	"time"
 
 	"github.com/safevma/safevma/guarantee"
+	"github.com/safevma/safevma/internal/sys"
 )
 
 // most is how much a probe may say, in bytes.
@@ -60,8 +62,9 @@ func (s *session) execute(p *Probe, m *means, r *Result) {
 		r.Reason = &Reason{Failed, guarantee.Text("starting its process: " + err.Error())}
 		return
 	}
-	late := time.AfterFunc(p.limit(), func() { s.kill(cmd) })
-	defer s.killWhenInterrupted(cmd)()
+	g := group{leader: cmd.Process.Pid}
+	late := time.AfterFunc(p.limit(), g.kill)
+	defer s.killWhenInterrupted(&g)()
 	if err := m.enter(cmd.Process.Pid); err == nil {
 		err = json.NewEncoder(in).Encode(request{Probe: p.ID, Sabotage: s.config.sabotage, Folder: m.folder,
 			Cgroup: m.cgroup(), Unified: m.pressure()})
@@ -72,9 +75,7 @@ func (s *session) execute(p *Probe, m *means, r *Result) {
 		r.Reason = &Reason{kind(err), guarantee.Text("cgroup: " + err.Error())}
 	}
 	in.Close()
-	waited := cmd.Wait()
-	// Whatever it has started is of its process group.
-	syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+	waited := g.end(cmd)
 	hung := !late.Stop()
 	done := r.hear(&out)
 	switch {
@@ -84,31 +85,56 @@ func (s *session) execute(p *Probe, m *means, r *Result) {
 	case hung:
 		r.Reason = &Reason{Hung, fmt.Sprintf("it did not end within %v", p.limit())}
 	case waited != nil && !errors.Is(waited, exec.ErrWaitDelay):
-		r.Reason = &Reason{Crashed, guarantee.Text("its process: " + waited.Error() + firstLine(problems.Bytes()))}
+		r.Reason = &Reason{Crashed, guarantee.Text("its process: " + waited.Error() + firstLine(problems.buffer.Bytes()))}
 	case !done:
-		r.Reason = &Reason{Crashed, guarantee.Text("its process ended without a last word" + firstLine(problems.Bytes()))}
+		r.Reason = &Reason{Crashed, guarantee.Text("its process ended without a last word" + firstLine(problems.buffer.Bytes()))}
 	}
 }
 
-// killWhenInterrupted kills the process when the run is interrupted, until the returned
+// killWhenInterrupted kills the group when the run is interrupted, until the returned
 // function is called.
-func (s *session) killWhenInterrupted(cmd *exec.Cmd) (stop func()) {
+func (s *session) killWhenInterrupted(g *group) (stop func()) {
 	ended := make(chan struct{})
 	go func() {
 		select {
 		case <-s.ctx.Done():
-			s.kill(cmd)
+			g.kill()
 		case <-ended:
 		}
 	}()
 	return func() { close(ended) }
 }
 
-func (s *session) kill(cmd *exec.Cmd) { syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+// group is the process of a probe and whatever it has started: they are one process group. Once
+// the leader has been waited for, its number may be that of another group of the host.
+type group struct {
+	leader int
+	mu     sync.Mutex
+	reaped bool
+}
+
+// kill kills all of them.
+func (g *group) kill() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.reaped {
+		syscall.Kill(-g.leader, syscall.SIGKILL)
+	}
+}
+
+// end waits until the leader has ended, kills those that it leaves, and takes its status.
+func (g *group) end(cmd *exec.Cmd) error {
+	err := sys.WaitExit(g.leader)
+	g.kill()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.reaped = true
+	return errors.Join(err, cmd.Wait())
+}
 
 // hear takes what the process said, and reports whether it came to an end.
 func (r *Result) hear(out *limited) (done bool) {
-	dec := json.NewDecoder(&out.Buffer)
+	dec := json.NewDecoder(&out.buffer)
 	for {
 		var e event
 		if err := dec.Decode(&e); err != nil {
@@ -135,16 +161,14 @@ func (r *Result) take(e event) {
 	r.SecretPages = max(r.SecretPages, e.Secret)
 }
 
-// limited keeps the first bytes of what is written to it, and drops the rest.
-type limited struct{ bytes.Buffer }
+// limited keeps the first bytes of what is written to it, and drops the rest. The buffer is not
+// embedded: its ReadFrom, which io.Copy takes where there is one, knows no limit.
+type limited struct{ buffer bytes.Buffer }
 
 // Write implements io.Writer.
 func (l *limited) Write(b []byte) (int, error) {
-	if room := most - l.Len(); room < len(b) {
-		l.Buffer.Write(b[:max(room, 0)])
-		return len(b), nil
-	}
-	return l.Buffer.Write(b)
+	l.buffer.Write(b[:min(len(b), most-l.buffer.Len())])
+	return len(b), nil
 }
 
 // firstLine is the begin of what a process said on standard error: of a Go program that

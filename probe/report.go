@@ -71,13 +71,33 @@ func (r *Report) WriteJSON(w io.Writer) error {
 // ReadJSON reads a report that [Report.WriteJSON] wrote.
 func ReadJSON(r io.Reader) (*Report, error) {
 	var report Report
-	if err := json.NewDecoder(r).Decode(&report); err != nil {
+	dec := json.NewDecoder(r)
+	if err := dec.Decode(&report); err != nil {
 		return nil, err
 	}
 	if report.Schema != Schema {
 		return nil, fmt.Errorf("schema %q, want %q", guarantee.Text(report.Schema), Schema)
 	}
-	return &report, nil
+	if dec.More() {
+		return nil, fmt.Errorf("more than one document, from byte %d on", dec.InputOffset())
+	}
+	return &report, report.validate()
+}
+
+// validate checks what a comparison hangs on.
+func (r *Report) validate() error {
+	seen := map[string]bool{}
+	for i := range r.Probes {
+		p := &r.Probes[i]
+		switch {
+		case seen[p.ID]:
+			return fmt.Errorf("probes[%d]: %q is there twice", i, p.ID)
+		case p.Outcome != Confirmed && p.Outcome != Refuted && p.Outcome != Unknown:
+			return fmt.Errorf("probes[%d] (%q): outcome %q, want %s, %s or %s", i, p.ID, p.Outcome, Confirmed, Refuted, Unknown)
+		}
+		seen[p.ID] = true
+	}
+	return nil
 }
 
 func directMap(f *host.Facts) map[string]uint64 {

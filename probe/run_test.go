@@ -342,6 +342,23 @@ func TestCompare(t *testing.T) {
 	}
 }
 
+// What a file says writes to no terminal and breaks no table, and no probe is left out.
+func TestMarkdownOfOthers(t *testing.T) {
+	r := example()
+	r.Host.Kernel = "6\x1b[31m|\n0"
+	r.Probes = append(r.Probes, Result{ID: "gone`probe", Claim: "c\x1b]0;x\x07", Outcome: Confirmed})
+	var text strings.Builder
+	if err := Compare(r, r).WriteMarkdown(&text); err != nil {
+		t.Fatal(err)
+	}
+	if got := text.String(); strings.ContainsAny(got, "\x1b\x07") || !strings.Contains(got, `| 6\x1b[31m\| 0 (m) |`) {
+		t.Errorf("%q", got)
+	}
+	if want := "\n| `gone'probe` | c\\x1b]0;x\\x07 | confirmed | confirmed |\n"; !strings.Contains(text.String(), want) {
+		t.Errorf("no %q in:\n%s", want, text.String())
+	}
+}
+
 func TestJSON(t *testing.T) {
 	var b bytes.Buffer
 	if err := example().WriteJSON(&b); err != nil {
@@ -351,7 +368,16 @@ func TestJSON(t *testing.T) {
 	if err != nil || len(again.Probes) != 3 || again.Probes[2].Reason.Why != Missing {
 		t.Errorf("%+v, %v", again, err)
 	}
-	for _, text := range []string{"", "{}", `{"schema":"safevma.probes/v0"}`, "[]"} {
+	twice, odd := example(), example()
+	twice.Probes[1].ID, odd.Probes[1].Outcome = twice.Probes[0].ID, "fine"
+	document := func(r *Report) string {
+		text, err := json.Marshal(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	for _, text := range []string{"", "{}", `{"schema":"safevma.probes/v0"}`, "[]", document(twice), document(odd), document(example()) + "{}"} {
 		if _, err := ReadJSON(strings.NewReader(text)); err == nil {
 			t.Errorf("%q is read", text)
 		}

@@ -29,12 +29,13 @@ func secretLifeProbes() []Probe {
 		},
 	}, {
 		ID: "sm-lock-resident", Row: "SM-LOCK",
-		Source: manSecret + ": \"locked … as with mlock(2)\", which faults the pages in", Requirement: "SV-RES-01",
-		Remedy:     "Touch every page before the hand-over.",
-		Claim:      "secret memory is resident once it is mapped",
-		Experiment: "pagemap of a fresh mapping of secret memory",
-		Control:    "pagemap of anonymous memory, untouched and locked",
-		Oracle:     "1 of 1 pages: confirmed; 0 of 1 pages: refuted",
+		Source:      "mlock(2), as which " + manSecret + " locks; but that says, too: \"only actually allocated as they are faulted in\"",
+		Requirement: "SV-RES-01",
+		Remedy:      "Touch every page before the hand-over.",
+		Claim:       "secret memory is resident once it is mapped",
+		Experiment:  "pagemap of a fresh mapping of secret memory",
+		Control:     "pagemap of anonymous memory, untouched and locked",
+		Oracle:      "1 of 1 pages: confirmed; 0 of 1 pages: refuted",
 		run: func(t *trial) {
 			locked := t.untouched(1)
 			t.must("mlock", sys.Mlock(locked))
@@ -315,7 +316,8 @@ func coreDump(t *trial) {
 	marks := map[string][]byte{"secret": mark(secret, "\x7fSeCrEt\x7f"), "plain": mark(plain, "\x7fpLaIn\x7f")}
 	runtime.GC()
 	t.must("RLIMIT_CORE", sys.SetLimit(sys.LimitCore, 1<<30))
-	status, err := sys.ForkCalls([]sys.RawCall{{Number: sys.CallLoad, Args: [6]uintptr{noAddress}}})
+	status, err := sys.ForkCalls([]sys.RawCall{{Number: sys.CallPrctl, Args: [6]uintptr{sys.PrSetDumpable, 1}},
+		{Number: sys.CallLoad, Args: [6]uintptr{noAddress}}})
 	t.must("fork", err)
 	if !status.CoreDump() {
 		t.stop(Missing, "the child ended without a core dump: %v", status)

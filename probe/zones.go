@@ -24,21 +24,31 @@ func zoneProbes() []Probe {
 // zone is a part of the kernel's address space.
 type zone struct {
 	id, name string
-	at       func(t *trial) uint64
+	// reads says that the kernel can be seen to read at the address.
+	reads bool
+	at    func(t *trial) uint64
 }
 
 // userReachProbes are about the processor in user mode, and system calls of the process.
 func userReachProbes() []Probe {
 	var all []Probe
 	for _, z := range kernelZones {
+		needs := Needs{}
+		if z.reads {
+			needs.Privilege = "CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN, CAP_SYSLOG, to find out where it is"
+		}
 		all = append(all, Probe{
-			ID: "kz-user-" + z.id, Source: "Documentation/arch/x86/x86_64/mm.rst", Requirement: "SV-KCT-01",
+			ID: "kz-user-" + z.id, Needs: needs, Source: "Documentation/arch/x86/x86_64/mm.rst", Requirement: "SV-KCT-01",
 			Claim:      "a process can't load from the kernel's " + z.name + ", nor have a system call read it as its own memory",
-			Experiment: "a load in a forked child; write(2) to a pipe from there", Control: "the same of an own page",
-			Oracle: "SIGSEGV and EFAULT: confirmed; anything read: refuted",
+			Experiment: "a load in a forked child; write(2) to a pipe from there, at an address that the kernel can read, as far as it is safe to try",
+			Control:    "the same of an own page",
+			Oracle:     "SIGSEGV and EFAULT: confirmed; anything read: refuted",
 			run: func(t *trial) {
 				at, page := z.at(t), t.anon(1)
 				t.note("address", "%#x", at)
+				if z.reads {
+					t.kernelReads(at)
+				}
 				own := sys.Addr(page)
 				compare(t, experiment[uint64]{try: "load", do: func(addr uint64) Answer { return t.loadsAt(addr) },
 					on: "the " + z.name, subject: at, confirms: []Answer{segv}, refutes: []Answer{OK},
@@ -53,6 +63,14 @@ func userReachProbes() []Probe {
 		})
 	}
 	return all
+}
+
+// kernelReads stops the probe where the kernel itself can't read an address: a process that
+// can't, either, would show nothing.
+func (t *trial) kernelReads(at uint64) {
+	if rc := int32(t.runOnce(reader(asm.FnProbeReadKernel, at, asm.Return()))); rc < 0 {
+		t.stop(Missing, "the kernel itself can't read %#x: %s", at, answerErrno(-rc))
+	}
 }
 
 // loadsAt has a forked child load a byte.

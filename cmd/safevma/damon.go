@@ -14,19 +14,22 @@ import (
 	"github.com/safevma/safevma/internal/term"
 	"github.com/safevma/safevma/kernel/damon"
 	"github.com/safevma/safevma/kernel/process"
+	"github.com/safevma/safevma/watch/plan"
 )
 
 func newDAMON() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "damon",
-		Short: "Show how the kernel watches memory with DAMON, and whether that is set up well",
+		Short: "Show and set up how the kernel watches memory with DAMON, record what it sees, draw it",
 		Long: `Shows what watches memory with DAMON here and whose it is, finds what is wrong or surprising in
-its schemes, and says which filter decides about a page. These commands only read: they never
-write to the kernel's interface, which has one owner.`,
+its schemes, and says which filter decides about a page; records which memory is accessed, and
+reports of that. All these only read. start, tune and stop write to the kernel's interface, which
+has one owner: what somebody else has made they leave as it is, unless they are told to adopt it.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newDAMONExplain(), newDAMONLint(), newDAMONStatus())
+	cmd.AddCommand(newDAMONExplain(), newDAMONImport(), newDAMONLint(), newDAMONRecord(), newDAMONReport(),
+		newDAMONStart(), newDAMONStatus(), newDAMONStop(), newDAMONTune())
 	return cmd
 }
 
@@ -94,10 +97,10 @@ func newDAMONLint() *cobra.Command {
 		Long: `Finds what the kernel would refuse, what it takes and does not do (dead filters, filters and
 actions that the operations ignore, goals without a reset interval), and what it does without
 being told (what becomes of memory that no filter matches). It looks at what is set up here, or
-at a file: JSON as "safevma damon status --output json" writes it, or its "kdamonds"; - is
-standard input.
+at a file, as "safevma damon start --plan" takes it and "safevma damon status --output json"
+writes it; - is standard input.
 
-Exit status: 0 nothing, or notes alone; 1 errors or warnings; 2 the file is not such JSON; 3 it
+Exit status: 0 nothing, or notes alone; 1 errors or warnings; 2 the file is not like that; 3 it
 can't be read here.`,
 		Example: "  safevma damon lint\n  safevma damon lint plan.json --output json",
 		Args:    cobra.MaximumNArgs(1),
@@ -143,16 +146,11 @@ func damonConfig(stdin io.Reader, name string) ([]damon.Kdamond, error) {
 		}
 		return in.Kdamonds, nil
 	}
-	from := stdin
-	if name != "-" {
-		file, err := os.Open(name)
-		if err != nil {
-			return nil, notMeasurable(err)
-		}
-		defer file.Close()
-		from = file
+	configuration, err := plan.Load(name, stdin)
+	var list []damon.Kdamond
+	if err == nil {
+		list, err = damon.Merge(nil, configuration)
 	}
-	list, err := damon.ReadConfig(from)
 	if errors.Is(err, damon.ErrMalformed) {
 		return nil, usage(fmt.Errorf("%s: %w", name, err))
 	}

@@ -108,14 +108,15 @@ func unknownExposure(out io.Writer, pid int, asJSON bool, why error) error {
 	return &exit{status: exitNotMeasurable}
 }
 
-// writeSVG makes the file, or leaves none that is not whole.
+// writeSVG makes the file, or leaves none that is not whole. What is no file (/dev/stdout) stays.
 func writeSVG(name string, e *exposure.Exposure) error {
 	file, err := os.Create(name)
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(e.WriteSVG(file), file.Close()); err != nil {
+	info, err := file.Stat()
+	if err = errors.Join(err, e.WriteSVG(file), file.Close()); err != nil && info != nil && info.Mode().IsRegular() {
 		return errors.Join(err, os.Remove(name))
 	}
-	return nil
+	return err
 }

@@ -37,6 +37,8 @@ func TestScripts(t *testing.T) {
 			"schemalines": linesMatchSchema,
 			"sleeps":      startSleeper,
 			"pool":        makePool,
+			"cut":         cutRecording,
+			"flip":        flipRecording,
 		},
 		Condition: func(name string) (bool, error) {
 			if name == "root" {
@@ -72,6 +74,19 @@ func matchesSchema(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// cutRecording copies a file without its last byte.
+func cutRecording(ts *testscript.TestScript, _ bool, args []string) {
+	text := ts.ReadFile(args[0])
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(text[:len(text)-1]), 0o600))
+}
+
+// flipRecording copies a file with its last byte changed.
+func flipRecording(ts *testscript.TestScript, _ bool, args []string) {
+	text := []byte(ts.ReadFile(args[0]))
+	text[len(text)-1] ^= 1
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), text, 0o600))
+}
+
 // linesMatchSchema is matchesSchema for output with a document a line.
 func linesMatchSchema(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) != 2 {
@@ -89,20 +104,22 @@ func linesMatchSchema(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// validate compiles a published schema. They may refer to that of verdicts, by its $id.
+// validate compiles a published schema. They may refer to those of verdicts and of DAMON, by
+// their $id.
 func validate(name, text string) error {
-	const verdicts, id = "../../docs/schema/verdicts-v1.json", "https://github.com/safevma/safevma/docs/schema/verdicts-v1.json"
-	file, err := os.ReadFile(verdicts)
-	if err != nil {
-		return err
-	}
-	known, err := jsonschema.UnmarshalJSON(bytes.NewReader(file))
-	if err != nil {
-		return err
-	}
 	compiler := jsonschema.NewCompiler()
-	if err := compiler.AddResource(id, known); err != nil {
-		return err
+	for _, known := range []string{"verdicts-v1", "damon-v1"} {
+		file, err := os.ReadFile("../../docs/schema/" + known + ".json")
+		if err != nil {
+			return err
+		}
+		schema, err := jsonschema.UnmarshalJSON(bytes.NewReader(file))
+		if err != nil {
+			return err
+		}
+		if err := compiler.AddResource("https://github.com/safevma/safevma/docs/schema/"+known+".json", schema); err != nil {
+			return err
+		}
 	}
 	schema, err := compiler.Compile("../../docs/schema/" + name + ".json")
 	if err != nil {

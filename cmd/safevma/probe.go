@@ -1,10 +1,13 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
+	"os/signal"
 	"path"
 	"slices"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -23,6 +26,7 @@ No setting of the host is changed. See docs/probe.md.
 
 Exit status: 0 all confirmed, 1 claims are refuted, 3 none is refuted and some are unknown.`,
 		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newProbeRun(), newProbeList(), newProbeExplain(), newProbeDiff())
 	return cmd
@@ -71,11 +75,11 @@ func (f *probeRun) run(cmd *cobra.Command, args []string) error {
 		return usage(err)
 	}
 	progress := term.NewProgress(os.Stderr, "probing")
-	report, err := probe.Run(cmd.Context(),
+	report, err := runProbes(cmd.Context(),
 		probe.Config{Probes: chosen, Parallel: f.parallel, Progress: progress.Step, Tool: tool()})
 	progress.Done()
 	if report == nil {
-		return internal(err)
+		return err
 	}
 	if writeErr := f.write(cmd, report); writeErr != nil {
 		return internal(writeErr)
@@ -84,6 +88,25 @@ func (f *probeRun) run(cmd *cobra.Command, args []string) error {
 		return internal(err)
 	}
 	return probeExit(report)
+}
+
+// runProbes ends the run in order, too, when its terminal hangs up: it has things on the host
+// that are to be removed. There is nobody to be told then. nohup(1) is heeded.
+func runProbes(ctx context.Context, c probe.Config) (*probe.Report, error) {
+	here := ctx
+	if !signal.Ignored(syscall.SIGHUP) {
+		var stop context.CancelFunc
+		here, stop = signal.NotifyContext(ctx, syscall.SIGHUP)
+		defer stop()
+	}
+	report, err := probe.Run(here, c)
+	if here.Err() != nil && ctx.Err() == nil {
+		return nil, &exit{interruption(syscall.SIGHUP).status(), interruption(syscall.SIGHUP)}
+	}
+	if report == nil {
+		return nil, internal(err)
+	}
+	return report, err
 }
 
 func (f *probeRun) write(cmd *cobra.Command, r *probe.Report) error {
@@ -183,7 +206,11 @@ func newProbeExplain() *cobra.Command {
 			}
 			var report *probe.Report
 			if !dry {
-				if report, err = probe.Run(cmd.Context(), probe.Config{Probes: []probe.Probe{p}, Tool: tool()}); err != nil {
+				report, err = runProbes(cmd.Context(), probe.Config{Probes: []probe.Probe{p}, Tool: tool()})
+				if report == nil {
+					return err
+				}
+				if err != nil { // something is left behind
 					return internal(err)
 				}
 			}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -85,7 +86,9 @@ func readSlab(ctx context.Context, names []string, try int) (*slab.Report, error
 		if c, err = kernel.Find(name); err != nil {
 			break
 		}
-		r.Caches = append(r.Caches, c)
+		if !slices.ContainsFunc(r.Caches, func(have slab.Cache) bool { return have.ID == c.ID }) { // a cache has many names
+			r.Caches = append(r.Caches, c)
+		}
 	}
 	if err == nil && try > 0 {
 		r.Exercises, err = exercise(ctx, kernel, try)

@@ -21,10 +21,10 @@ const module = "github.com/safevma/safevma/"
 // alone. A name that ends in a slash stands for all below it that is not named.
 var floors = [][]string{
 	{"internal/sys", "internal/plain", "guarantee", "lab/machine", "pmem/medium/internal/line"},
-	{"kernel/process", "internal/gcm", "pmem/medium", "pmem/crash/state", "lab/debian", "lab/image", "lab/wire"},
+	{"kernel/process", "kernel/tracefs", "internal/gcm", "pmem/medium", "pmem/crash/state", "lab/debian", "lab/image", "lab/wire"},
 	{"kernel/", "pmem", "pmem/crash", "lab/guest", "lab/vm"},
-	{"exposure", "watch", "rules", "region/internal/view", "pmem/fsck", "pmem/inspect", "pmem/model", "pmem/crash/", "lab/feature"},
-	{"audit/manifest", "region", "pmem/workload", "lab"},
+	{"exposure", "watch", "watch/plan", "watch/recording", "rules", "region/internal/view", "pmem/fsck", "pmem/inspect", "pmem/model", "pmem/crash/", "lab/feature"},
+	{"audit/manifest", "region", "pmem/workload", "lab", "watch/access", "watch/damo", "watch/heatmap"},
 	{"audit", "guard", "probe", "region/"},
 	{"internal/term"},
 	{"cmd/safevma-vet/pool"},

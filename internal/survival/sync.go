@@ -16,7 +16,7 @@ func checkSync(file string) error {
 	if err != nil {
 		return err
 	}
-	self, err := process.Default().Open(os.Getpid())
+	self, err := process.Default().Self()
 	if err != nil {
 		return err
 	}

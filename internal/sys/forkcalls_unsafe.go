@@ -33,7 +33,9 @@ const (
 // how it ended.
 //
 // The copy is under the rules of [ForkIdle]: all signals are blocked in it, so that one
-// which a fault causes kills it, and it has copies of all file descriptors.
+// which a fault causes kills it, and it has copies of all file descriptors. It leaves no
+// core dump, and no handler of those is started, unless one of the calls makes it dumpable
+// again (PR_SET_DUMPABLE(2const)).
 //
 // Precondition: the caller is locked to its thread; the copy is killed when that ends.
 func ForkCalls(calls []RawCall) (syscall.WaitStatus, error) {
@@ -89,6 +91,7 @@ func forkCalls(child *callChild) (pid uintptr, errno syscall.Errno) {
 //go:noinline
 func makeCalls(child *callChild) {
 	rawCall(unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0)
+	rawCall(unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0, 0)
 	parent, _ := rawCall(unix.SYS_GETPPID, 0, 0, 0)
 	for at := child.list; parent == child.parent && child.count > 0; child.count-- {
 		makeCall(*(**RawCall)(unsafe.Pointer(&at)))

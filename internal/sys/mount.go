@@ -22,6 +22,13 @@ const (
 // It needs CAP_SYS_ADMIN (EPERM) and Linux 5.2 (ENOSYS); ENODEV says that the kernel
 // has no such file system. Source: fsopen(2), fsmount(2).
 func DetachedMount(fstype string) (*os.File, error) {
+	return detachedMount(fstype, unix.MOUNT_ATTR_RDONLY)
+}
+
+// DetachedWritableMount is [DetachedMount] through which can be written.
+func DetachedWritableMount(fstype string) (*os.File, error) { return detachedMount(fstype, 0) }
+
+func detachedMount(fstype string, access int) (*os.File, error) {
 	context, err := unix.Fsopen(fstype, unix.FSOPEN_CLOEXEC)
 	if err != nil {
 		return nil, os.NewSyscallError("fsopen("+fstype+")", err)
@@ -30,8 +37,8 @@ func DetachedMount(fstype string) (*os.File, error) {
 	if err := unix.FsconfigCreate(context); err != nil {
 		return nil, os.NewSyscallError("fsconfig("+fstype+")", err)
 	}
-	const attributes = unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC
-	root, err := unix.Fsmount(context, unix.FSMOUNT_CLOEXEC, attributes)
+	const attributes = unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC
+	root, err := unix.Fsmount(context, unix.FSMOUNT_CLOEXEC, attributes|access)
 	if err != nil {
 		return nil, os.NewSyscallError("fsmount("+fstype+")", err)
 	}

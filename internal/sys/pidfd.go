@@ -39,3 +39,14 @@ func PidfdGetfd(pidfd *os.File, fd int) (*os.File, error) {
 func PidfdSignal(pidfd *os.File, sig syscall.Signal) error {
 	return os.NewSyscallError("pidfd_send_signal", unix.PidfdSendSignal(int(pidfd.Fd()), sig, nil, 0))
 }
+
+// WaitExit waits until a child has ended, and leaves it to be waited for: its number is not
+// given to another process before that (waitid(2), WNOWAIT).
+func WaitExit(pid int) error {
+	for {
+		err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
+		if err != unix.EINTR {
+			return os.NewSyscallError("waitid", err)
+		}
+	}
+}

@@ -21,6 +21,8 @@ func (w *Writer) DAMON(s *damon.Status) {
 	for _, t := range s.Threads {
 		whose := "of " + string(t.Owner)
 		switch t.Owner {
+		case damon.BySafevma:
+			whose = good.Render("set up by safevma")
 		case damon.ByInterface:
 			whose = "of the sysfs interface, not started by safevma; the kernel does not say by whom"
 		case damon.ByUnknown:

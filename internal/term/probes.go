@@ -156,7 +156,7 @@ func (w *Writer) ProbeList(probes []probe.Probe) {
 // Ledger shows in what kernels differ.
 func (w *Writer) Ledger(l *probe.Ledger) {
 	for i, h := range l.Hosts {
-		w.line("%s  %s %s (%s)", bold.Render(letter(i)), h.Kernel, h.Machine, h.Name)
+		w.line("%s  %s", bold.Render(letter(i)), guarantee.Text(fmt.Sprintf("%s %s (%s)", h.Kernel, h.Machine, h.Name)))
 	}
 	differing := l.Differing()
 	for _, r := range differing.Rows {

@@ -21,6 +21,9 @@ func (w *Writer) Slab(r *slab.Report, all bool) {
 	w.line("%s", bold.Render(fmt.Sprintf("%d caches under %d names, %s", t.Caches, t.Names, size)))
 	w.text(0, "%d names share %d caches. %d caches hold objects of several domains, in %d of them beside objects that decide who may do what or which memory is whose.",
 		t.SharedNames, t.Merged, t.Crossing, t.Guarded)
+	if t.Unsorted > 0 {
+		w.text(0, "%s", warn.Render(fmt.Sprintf("%d of these names are of no domain that this version knows (\"unsorted\"): their caches may hold objects of several, too.", t.Unsorted)))
+	}
 	w.slabHidden(r, t)
 	w.line("")
 	shown := slices.DeleteFunc(slices.Clone(r.Caches), func(c slab.Cache) bool { return !all && !c.Crosses() })

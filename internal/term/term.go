@@ -141,6 +141,14 @@ func (p *Progress) Step(done, total int) {
 	fmt.Fprintf(p.f, "\r\x1b[K%s [%s%s] %d/%d", p.what, strings.Repeat("=", full), strings.Repeat(" ", cells-full), done, total)
 }
 
+// Say shows how far work has come that has no known end.
+func (p *Progress) Say(text string) {
+	if p.f != nil {
+		p.shown = true
+		fmt.Fprintf(p.f, "\r\x1b[K%s: %s", p.what, text)
+	}
+}
+
 // Done takes the line away.
 func (p *Progress) Done() {
 	if p.shown {

@@ -3,11 +3,12 @@ package damon
 import (
 	"errors"
 	"fmt"
-	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/safevma/safevma/kernel/process"
 )
@@ -38,37 +39,44 @@ func (e *Error) Error() string { return e.File + ": " + e.Err.Error() }
 func (e *Error) Unwrap() error { return e.Err }
 
 // FS is where the kernel shows DAMON.
-type FS struct{ sys string }
+type FS struct {
+	sys  string
+	tree tree
+	// run has the record of what was set up here; empty where nothing can be.
+	run string
+}
 
 // Default is the running kernel's, below /sys.
-func Default() FS { return At("/sys") }
+func Default() FS {
+	f := At("/sys")
+	f.run = "/run/safevma"
+	return f
+}
 
 // At is FS at another place, for tests and copied trees.
-func At(sys string) FS { return FS{filepath.Clean(sys)} }
+func At(sys string) FS { return FS{sys: filepath.Clean(sys), tree: sysfs{patience: 2 * time.Second}} }
 
 // Admin is the directory of the sysfs interface.
 func (f FS) Admin() string { return f.path("kernel", "mm", "damon", "admin") }
 
 func (f FS) path(elem ...string) string { return filepath.Join(append([]string{f.sys}, elem...)...) }
 
-// fileMost is more than the kernel shows in a file: a page.
-const fileMost = 64 << 10
-
 // readText reads a file of one or more lines, without the last newline.
-func readText(path string) (string, error) {
-	file, err := os.Open(path)
+func (f FS) readText(path string) (string, error) {
+	text, err := f.tree.read(path)
 	if err != nil {
 		return "", failed(path, err)
 	}
-	defer file.Close()
-	text, err := io.ReadAll(io.LimitReader(file, fileMost+1))
-	if err != nil {
-		return "", failed(path, err)
+	return strings.TrimSuffix(text, "\n"), nil
+}
+
+// exists looks for a file or a directory.
+func (f FS) exists(path string) (bool, error) {
+	err := f.tree.stat(path)
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		return err == nil, nil
 	}
-	if len(text) > fileMost {
-		return "", &Error{path, fmt.Errorf("%w: more than %d bytes", ErrMalformed, fileMost)}
-	}
-	return strings.TrimSuffix(string(text), "\n"), nil
+	return false, failed(path, err)
 }
 
 // failed names the file, once, and says what the errno means.

@@ -14,6 +14,9 @@ func quiet(by Operations, action Action, core, ops []Filter) Context {
 	s.Quotas = Quotas{MS: 10, ResetMS: 1000, Weights: Weights{Age: 1}}
 	s.Watermarks.Metric = NoWatermark
 	c := Context{Operations: by, Targets: []Target{{PID: 1}, {PID: 2}}, Schemes: []Scheme{*s}}
+	if by == PAddr {
+		c.Targets = c.Targets[:1]
+	}
 	c.Attrs = Attributes{Intervals{Sample: 100000, Aggr: 2000000, Update: 1000000, Goal: &IntervalsGoal{}}, Range{10, 1000}}
 	return c
 }
@@ -107,10 +110,12 @@ func TestValidate(t *testing.T) {
 		"no cgroup":  {func(_ *Context, s *Scheme) { s.OpsFilters = []Filter{memcg("", true, false)} }, "memcg_path"},
 		"addresses":  {func(_ *Context, s *Scheme) { s.CoreFilters = []Filter{addr(2, 1, true, false)} }, "addr_end"},
 		"sizes":      {func(_ *Context, s *Scheme) { s.OpsFilters = []Filter{hugepage(2, 1, true, false)} }, "0/max"},
+		"physical":   {func(c *Context, _ *Scheme) { c.Targets = make([]Target, 2) }, "targets/nr_targets"},
+		"no process": {func(c *Context, _ *Scheme) { c.Operations = VAddr; c.Targets = make([]Target, 2) }, "targets/1/pid_target"},
 		"target":     {func(_ *Context, s *Scheme) { s.CoreFilters = []Filter{target(2, true, false)} }, "damon_target_idx"},
 	} {
 		in := quiet(PAddr, PageOut, nil, nil)
-		in.Targets[1].Regions = []AddrRegion{{1, 5}, {5, 6}}
+		in.Targets[0].Regions = []AddrRegion{{1, 5}, {5, 6}}
 		k := Kdamond{State: On, Contexts: []Context{in}}
 		if err := k.Validate(0); err != nil {
 			t.Fatal(err)

@@ -3,13 +3,15 @@ package damon
 // The fields follow the tree. The tag "file" is the name in the directory of the struct; for
 // lists, the directory and the file with their number. What is behind a pointer, and lists
 // that are "optional", came to the interface (Linux 5.18) later, with the version in "since":
-// nil where this kernel has no such file.
+// nil where this kernel has no such file. The "mode" says what is not simply written: "ro" is
+// the kernel's to say, "command" takes commands. The "usual" value is what a kernel does that has
+// no such file, where that is not 0, N or nothing.
 
 // Kdamond is a thread that watches.
 type Kdamond struct {
-	State State `file:"state" json:"state"`
+	State State `file:"state" mode:"command" json:"state"`
 	// PID is of the thread; -1 where it does not run.
-	PID int `file:"pid" json:"pid"`
+	PID int `file:"pid" mode:"ro" json:"pid"`
 	// RefreshMS is after how many milliseconds the kernel itself updates what it shows; 0
 	// is never.
 	RefreshMS *uint64   `file:"refresh_ms" since:"6.17" json:"refresh_ms,omitempty"`
@@ -18,10 +20,10 @@ type Kdamond struct {
 
 // Context is what a kdamond watches, and how.
 type Context struct {
-	Available  []Operations `file:"avail_operations,optional" since:"5.19" json:"avail_operations,omitzero"`
+	Available  []Operations `file:"avail_operations,optional" since:"5.19" mode:"ro" json:"avail_operations,omitzero"`
 	Operations Operations   `file:"operations" json:"operations"`
 	// AddrUnit: addresses and sizes are this many bytes each.
-	AddrUnit *uint64    `file:"addr_unit" since:"6.18" json:"addr_unit,omitempty"`
+	AddrUnit *uint64    `file:"addr_unit" since:"6.18" usual:"1" json:"addr_unit,omitempty"`
 	Pause    *bool      `file:"pause" since:"after 7.1" json:"pause,omitempty"`
 	Attrs    Attributes `file:"monitoring_attrs" json:"monitoring_attrs"`
 	Targets  []Target   `file:"targets,nr_targets" json:"targets"`
@@ -76,7 +78,7 @@ type AddrRegion struct {
 type Scheme struct {
 	Action Action `file:"action" json:"action"`
 	// TargetNID is the node that memory is migrated to, -1 for none.
-	TargetNID *int `file:"target_nid" since:"6.11" json:"target_nid,omitempty"`
+	TargetNID *int `file:"target_nid" since:"6.11" usual:"-1" json:"target_nid,omitempty"`
 	// ApplyInterval is in microseconds; 0 is the aggregation interval.
 	ApplyInterval *uint64    `file:"apply_interval_us" since:"6.7" json:"apply_interval_us,omitempty"`
 	Pattern       Pattern    `file:"access_pattern" json:"access_pattern"`
@@ -88,7 +90,7 @@ type Scheme struct {
 	Filters []Filter      `file:"filters,nr_filters,optional" since:"6.3" json:"filters,omitzero"`
 	Dests   []Dest        `file:"dests,nr_dests,optional" since:"6.17" json:"dests,omitzero"`
 	Stats   Stats         `file:"stats" json:"stats"`
-	Tried   *TriedRegions `file:"tried_regions" since:"6.2" json:"tried_regions,omitempty"`
+	Tried   *TriedRegions `file:"tried_regions" since:"6.2" mode:"ro" json:"tried_regions,omitempty"`
 }
 
 // Pattern is which regions a scheme is for.
@@ -104,8 +106,8 @@ type Quotas struct {
 	Bytes   uint64 `file:"bytes" json:"bytes"`
 	ResetMS uint64 `file:"reset_interval_ms" json:"reset_interval_ms"`
 	// Effective is in bytes, as last updated.
-	Effective *uint64 `file:"effective_bytes" since:"6.9" json:"effective_bytes,omitempty"`
-	GoalTuner *string `file:"goal_tuner" since:"7.1" json:"goal_tuner,omitempty"`
+	Effective *uint64 `file:"effective_bytes" since:"6.9" mode:"ro" json:"effective_bytes,omitempty"`
+	GoalTuner *string `file:"goal_tuner" since:"7.1" usual:"consist" json:"goal_tuner,omitempty"`
 	FailNum   *uint64 `file:"fail_charge_num" since:"after 7.1" json:"fail_charge_num,omitempty"`
 	FailDenom *uint64 `file:"fail_charge_denom" since:"after 7.1" json:"fail_charge_denom,omitempty"`
 	Weights   Weights `file:"weights" json:"weights"`
@@ -121,7 +123,7 @@ type Weights struct {
 
 // Goal tunes a quota.
 type Goal struct {
-	Metric  *GoalMetric `file:"target_metric" since:"6.9" json:"target_metric,omitempty"`
+	Metric  *GoalMetric `file:"target_metric" since:"6.9" usual:"user_input" json:"target_metric,omitempty"`
 	Target  uint64      `file:"target_value" json:"target_value"`
 	Current uint64      `file:"current_value" json:"current_value"`
 	NID     *int        `file:"nid" since:"6.16" json:"nid,omitempty"`
@@ -164,13 +166,13 @@ type Dest struct {
 
 // Stats are what a scheme did, as last updated.
 type Stats struct {
-	Tried        uint64  `file:"nr_tried" json:"nr_tried"`
-	SizeTried    uint64  `file:"sz_tried" json:"sz_tried"`
-	Applied      uint64  `file:"nr_applied" json:"nr_applied"`
-	SizeApplied  uint64  `file:"sz_applied" json:"sz_applied"`
-	SizePassed   *uint64 `file:"sz_ops_filter_passed" since:"6.14" json:"sz_ops_filter_passed,omitempty"`
-	QuotaExceeds uint64  `file:"qt_exceeds" json:"qt_exceeds"`
-	Snapshots    *uint64 `file:"nr_snapshots" since:"7.0" json:"nr_snapshots,omitempty"`
+	Tried        uint64  `file:"nr_tried" mode:"ro" json:"nr_tried"`
+	SizeTried    uint64  `file:"sz_tried" mode:"ro" json:"sz_tried"`
+	Applied      uint64  `file:"nr_applied" mode:"ro" json:"nr_applied"`
+	SizeApplied  uint64  `file:"sz_applied" mode:"ro" json:"sz_applied"`
+	SizePassed   *uint64 `file:"sz_ops_filter_passed" since:"6.14" mode:"ro" json:"sz_ops_filter_passed,omitempty"`
+	QuotaExceeds uint64  `file:"qt_exceeds" mode:"ro" json:"qt_exceeds"`
+	Snapshots    *uint64 `file:"nr_snapshots" since:"7.0" mode:"ro" json:"nr_snapshots,omitempty"`
 	MaxSnapshots *uint64 `file:"max_nr_snapshots" since:"7.0" json:"max_nr_snapshots,omitempty"`
 }
 

@@ -1,7 +1,6 @@
 package damon
 
 import (
-	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -85,14 +84,18 @@ type StatModule struct {
 
 // Modules reads the parameters of the modules. Some are hidden from all but root.
 func (f FS) Modules() (*Modules, error) {
-	r, m := newReader(f.path("module")), &Modules{}
+	r, m := newReader(f, f.path("module")), &Modules{}
 	for name, v := range map[string]reflect.Value{
 		"damon_reclaim":  reflect.ValueOf(&m.Reclaim).Elem(),
 		"damon_lru_sort": reflect.ValueOf(&m.LRUSort).Elem(),
 		"damon_stat":     reflect.ValueOf(&m.Stat).Elem(),
 	} {
 		dir := filepath.Join(name, "parameters")
-		if _, err := os.Stat(filepath.Join(r.root, dir)); os.IsNotExist(err) {
+		present, err := f.exists(filepath.Join(r.root, dir))
+		if err != nil {
+			return nil, err
+		}
+		if !present {
 			continue
 		}
 		v.Set(reflect.New(v.Type().Elem()))

@@ -3,7 +3,7 @@ package damon
 import (
 	"errors"
 	"fmt"
-	"os"
+	"io/fs"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -35,12 +35,12 @@ const tries = 3
 // Read reads the whole interface. It takes root. Errors name the file, and wrap
 // [ErrAbsent], [ErrDenied], [ErrMalformed] or [ErrIncomplete].
 func (f FS) Read() (*Interface, error) {
-	if _, err := os.Stat(f.Admin()); err != nil {
+	if err := f.tree.stat(f.Admin()); err != nil {
 		return nil, failed(f.Admin(), err)
 	}
 	var err error
 	for range tries {
-		r, in := newReader(f.Admin()), &Interface{}
+		r, in := newReader(f, f.Admin()), &Interface{}
 		if err = r.object("", reflect.ValueOf(in).Elem()); err == nil {
 			in.Capabilities, in.Unknown = r.capabilities(), r.unknown
 			return in, nil
@@ -54,20 +54,22 @@ func (f FS) Read() (*Interface, error) {
 
 // reader reads directories into structs.
 type reader struct {
+	fs      FS
 	root    string
 	present map[string]bool // by pattern
 	unknown []string
 }
 
-func newReader(root string) *reader {
-	return &reader{root: root, present: map[string]bool{}, unknown: []string{}}
+func newReader(f FS, root string) *reader {
+	return &reader{fs: f, root: root, present: map[string]bool{}, unknown: []string{}}
 }
 
 // tag is what the field of a struct says about its file.
 type tag struct {
 	name, count     string
 	list, optional  bool
-	since           string
+	since, mode     string
+	usual           string // what the kernel does without the file; "" is 0, N or nothing
 	scalar, pointer bool
 }
 
@@ -77,7 +79,8 @@ func tagOf(field reflect.StructField) (t tag, ok bool) {
 		return t, false
 	}
 	words := strings.Split(text, ",")
-	t = tag{name: words[0], since: field.Tag.Get("since"), pointer: field.Type.Kind() == reflect.Pointer}
+	t = tag{name: words[0], since: field.Tag.Get("since"), mode: field.Tag.Get("mode"), usual: field.Tag.Get("usual"),
+		pointer: field.Type.Kind() == reflect.Pointer}
 	if t.optional = t.pointer || words[len(words)-1] == "optional"; t.optional && !t.pointer {
 		words = words[:len(words)-1]
 	}
@@ -124,12 +127,12 @@ func (r *reader) fields(dir string, v reflect.Value, known map[string]bool) erro
 func (r *reader) field(dir string, t tag, v reflect.Value) error {
 	path := filepath.Join(dir, t.name)
 	if t.optional {
-		_, err := os.Lstat(filepath.Join(r.root, path))
-		if err != nil && !os.IsNotExist(err) {
-			return failed(filepath.Join(r.root, path), err)
-		}
-		r.present[pattern(path)] = err == nil
+		present, err := r.fs.exists(filepath.Join(r.root, path))
 		if err != nil {
+			return err
+		}
+		r.present[pattern(path)] = present
+		if !present {
 			return nil
 		}
 	}
@@ -148,7 +151,7 @@ func (r *reader) field(dir string, t tag, v reflect.Value) error {
 
 func (r *reader) scalar(path string, v reflect.Value) error {
 	full := filepath.Join(r.root, path)
-	text, err := readText(full)
+	text, err := r.fs.readText(full)
 	if errors.Is(err, ErrAbsent) {
 		return &Error{full, ErrIncomplete}
 	}
@@ -182,18 +185,18 @@ func (r *reader) list(dir, count string, v reflect.Value) error {
 
 func (r *reader) numbers(dir, count string) ([]int, error) {
 	full := filepath.Join(r.root, dir)
-	entries, err := os.ReadDir(full)
+	names, err := r.fs.tree.list(full)
 	if err != nil {
 		return nil, missing(full, err)
 	}
 	var there []int
-	for _, e := range entries {
-		n, err := strconv.Atoi(e.Name())
+	for _, name := range names {
+		n, err := strconv.Atoi(name)
 		switch {
-		case err == nil && n >= 0 && e.Name() == strconv.Itoa(n):
+		case err == nil && n >= 0 && name == strconv.Itoa(n):
 			there = append(there, n)
-		case count != "*" && e.Name() != count:
-			r.unknown = append(r.unknown, filepath.Join(dir, e.Name()))
+		case count != "*" && name != count:
+			r.unknown = append(r.unknown, filepath.Join(dir, name))
 		}
 	}
 	slices.Sort(there)
@@ -213,15 +216,15 @@ func (r *reader) numbers(dir, count string) ([]int, error) {
 // others notes what is in a directory and not known.
 func (r *reader) others(dir string, known map[string]bool) error {
 	full := filepath.Join(r.root, dir)
-	entries, err := os.ReadDir(full)
+	names, err := r.fs.tree.list(full)
 	if err != nil {
 		return missing(full, err)
 	}
-	for _, e := range entries {
+	for _, name := range names {
 		// A list that is not in a directory of its own has known numbers.
-		_, err := strconv.Atoi(e.Name())
-		if !known[e.Name()] && (err != nil || !known["."]) {
-			r.unknown = append(r.unknown, filepath.Join(dir, e.Name()))
+		_, err := strconv.Atoi(name)
+		if !known[name] && (err != nil || !known["."]) {
+			r.unknown = append(r.unknown, filepath.Join(dir, name))
 		}
 	}
 	return nil
@@ -229,7 +232,7 @@ func (r *reader) others(dir string, known map[string]bool) error {
 
 // missing is for a directory that was there before.
 func missing(path string, err error) error {
-	if os.IsNotExist(err) {
+	if errors.Is(err, fs.ErrNotExist) {
 		return &Error{path, ErrIncomplete}
 	}
 	return failed(path, err)

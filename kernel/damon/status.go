@@ -26,6 +26,8 @@ type Status struct {
 	// Holders are processes that have a file of the interface open now.
 	Holders []Holder `json:"holders"`
 	Unseen  []string `json:"unseen,omitempty"`
+
+	ours bool // the record names what the interface has
 }
 
 // Owner is who made a kdamond.
@@ -33,6 +35,8 @@ type Owner string
 
 // The owners. The kernel does not say which program wrote the interface.
 const (
+	// BySafevma: the record of a [Control] names all that the interface has.
+	BySafevma   Owner = "safevma"
 	ByInterface Owner = "interface"
 	ByReclaim   Owner = "damon_reclaim"
 	ByLRUSort   Owner = "damon_lru_sort"
@@ -65,6 +69,8 @@ func (f FS) Status(proc process.FS) (*Status, error) {
 			return nil, err
 		}
 		s.unseen(err)
+	} else if s.ours, err = f.ours(s.Interface.Kdamonds); err != nil {
+		return nil, err
 	}
 	if s.Modules, err = f.Modules(); err != nil {
 		if !errors.Is(err, ErrDenied) {
@@ -133,6 +139,9 @@ func (s *Status) thread(pid int, name string) Thread {
 		for n, k := range s.Interface.Kdamonds {
 			if k.PID == pid {
 				t.Owner, t.Evidence = ByInterface, fmt.Sprintf("kdamonds/%d/pid", n)
+				if s.ours {
+					t.Owner, t.Evidence = BySafevma, t.Evidence+", and the record of what safevma set up"
+				}
 				return t
 			}
 		}

@@ -52,7 +52,9 @@ func (v *validator) context(c *Context, at string) {
 		v.check(*c.AddrUnit > 0, at+"/addr_unit", "no unit of addresses can be 0")
 	}
 	v.attributes(&c.Attrs, at+"/monitoring_attrs")
+	v.check(c.Operations != PAddr || len(c.Targets) <= 1, at+"/targets/nr_targets", "%d: physical memory is one target", len(c.Targets))
 	for i := range c.Targets {
+		v.check(c.Operations == PAddr || c.Targets[i].PID > 0, fmt.Sprintf("%s/targets/%d/pid_target", at, i), "%d is no process", c.Targets[i].PID)
 		v.regions(c.Targets[i].Regions, fmt.Sprintf("%s/targets/%d/regions", at, i))
 	}
 	for i := range c.Schemes {

@@ -1,8 +1,6 @@
 package host
 
 import (
-	"os"
-
 	"github.com/safevma/safevma/guarantee"
 	"github.com/safevma/safevma/internal/sys"
 	"github.com/safevma/safevma/kernel/process"
@@ -52,7 +50,7 @@ func (s *session) readPrivileges() (Privileges, error) {
 	if err := s.experiment(); err != nil {
 		return Privileges{}, err
 	}
-	self, err := process.At(s.Proc).Open(os.Getpid())
+	self, err := process.At(s.Proc).Self()
 	if err != nil {
 		return Privileges{}, err
 	}

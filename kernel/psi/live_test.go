@@ -74,7 +74,7 @@ func TestLiveWatcher(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Log("armed:", got)
-	ctx, stop := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, stop := context.WithTimeout(context.Background(), 60*time.Second)
 	defer stop()
 	started := false
 	time.AfterFunc(300*time.Millisecond, func() { _ = process.Go() })

@@ -7,9 +7,9 @@
 //
 // # Waiting
 //
-// A [Trigger] is one threshold, a [Watcher] many, in an epoll loop of its own: the
-// runtime's poller does not ask for EPOLLPRI, by which the kernel tells. Four things are
-// easily done wrong, and are done here:
+// A [Trigger] is one threshold, a [Watcher] many, in an epoll loop of its own: the runtime's
+// poller does not ask for EPOLLPRI, by which the kernel tells. Four things are easily done
+// wrong, and are done by the Watcher:
 //
 //   - Without CAP_SYS_RESOURCE the window must be a multiple of 2 seconds, uid 0 or not:
 //     EINVAL otherwise. The Watcher then widens window and threshold in proportion, and says
@@ -17,10 +17,10 @@
 //   - An event is not yet pressure: a trigger of an unprivileged process may fire when it is
 //     armed, for what lies before. The Watcher looks at the sum of stalls: an event is
 //     [Event.Confirmed] where it grew by the threshold within the last windows.
-//   - Readers disturb. One who reads a file when the kernel's averages are due, every two
-//     seconds, keeps triggers of unprivileged processes silent; one who reads more often than
-//     the kernel ticks keeps the sum from growing (probes psi-starved and psi-lost). The
-//     Watcher reads once a window, and when it was told something.
+//   - Who reads the file keeps triggers of unprivileged processes from being judged, this
+//     process too: they tell late, or never. The Watcher reads the sums once a window anyway,
+//     and tells of growth itself where the trigger has not. One who reads
+//     more often than the kernel ticks keeps even the sums from growing (probe psi-lost).
 //   - A cgroup that is removed wakes its triggers with an error: [Event.Gone].
 //
 // Whether the kernel counts at all is told apart from no pressure: [ErrAbsent], [ErrOff].
@@ -193,7 +193,8 @@ func NewTrigger(path, kind string, stall, window time.Duration) (*Trigger, error
 
 // Wait waits until the trigger fires, at most for timeout, and reports whether it did. The
 // kernel fires it at most once a window. An event alone proves nothing: compare the totals
-// of [Read] before and after.
+// of [Read] before and after; and read neither often, nor let others: without the capability
+// it is not judged then (see [Event]).
 func (t *Trigger) Wait(timeout time.Duration) (bool, error) { return sys.WaitPriority(t.f, timeout) }
 
 // Close ends the trigger.

@@ -33,6 +33,7 @@ type armed struct {
 	spec Spec
 	// marks are at least a window apart, the oldest first.
 	marks []mark
+	told  mark // the last confirmed event
 }
 
 type mark struct {
@@ -40,7 +41,10 @@ type mark struct {
 	total time.Duration
 }
 
-// Event is what a trigger told.
+// Event is what a trigger told; or what the sums show of which it has not told in time. The
+// kernel judges triggers without the capability when it renews the averages, every 2 s. So
+// does who reads the file then, and judges no trigger: while somebody reads often, an event
+// comes many seconds late, or never (psi_show and psi_avgs_work of kernel/sched/psi.c).
 type Event struct {
 	Path string
 	Spec Spec // as it was armed
@@ -198,7 +202,11 @@ func (w *Watcher) Run(ctx context.Context, fn func(Event) error) error {
 }
 
 func (w *Watcher) wait() (events []Event, err error) {
-	err = w.epoll.Wait(int(w.mark().Milliseconds())+1, func(fd int, what uint32) {
+	due, events := w.mark()
+	if len(events) > 0 {
+		return events, nil
+	}
+	err = w.epoll.Wait(int(due.Milliseconds())+1, func(fd int, what uint32) {
 		if e, ok := w.event(fd, what); ok {
 			events = append(events, e)
 		}
@@ -212,22 +220,25 @@ func (w *Watcher) isClosed() bool {
 	return w.closed
 }
 
-// mark notes the sums of all triggers whose last mark is a window ago, and returns how long
-// until the next is due.
-func (w *Watcher) mark() time.Duration {
+// mark notes the sums of all triggers whose last mark is a window ago. It returns events of
+// those that grew enough meanwhile without having told, and how long until the next is due.
+func (w *Watcher) mark() (due time.Duration, events []Event) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	next := WindowMax
+	due = WindowMax
 	for _, a := range w.armed {
 		now := w.now()
-		if now.Sub(a.marks[len(a.marks)-1].at) >= a.spec.Window {
+		if last := a.marks[len(a.marks)-1]; now.Sub(last.at) >= a.spec.Window {
 			if p, err := w.read(a.path); err == nil {
+				if p.Line(a.spec.Kind).Total-max(last.total, a.told.total) >= a.spec.Stall {
+					events = append(events, a.judge(now, p))
+				}
 				a.note(mark{now, p.Line(a.spec.Kind).Total})
 			}
 		}
-		next = min(next, max(a.spec.Window-now.Sub(a.marks[len(a.marks)-1].at), time.Millisecond))
+		due = min(due, max(a.spec.Window-now.Sub(a.marks[len(a.marks)-1].at), time.Millisecond))
 	}
-	return next
+	return due, events
 }
 
 // note keeps a mark, and of the older ones the newest that is two windows before it.
@@ -259,17 +270,25 @@ func (w *Watcher) event(fd int, what uint32) (Event, bool) {
 		return Event{}, false
 	}
 	now := w.now()
-	from := a.baseline(now)
-	e := Event{Path: a.path, Spec: a.spec, At: now, Since: from.at}
 	p, err := w.read(a.path)
 	if what&(sys.EpollError|sys.EpollHangup) != 0 || err != nil {
-		e.Gone = true
 		delete(w.armed, fd)
 		_ = a.file.Close()
-		return e, true
+		return Event{Path: a.path, Spec: a.spec, At: now, Since: a.baseline(now).at, Gone: true}, true
 	}
-	e.Pressure = p
-	e.Stalled = p.Line(a.spec.Kind).Total - from.total
+	if now.Sub(a.told.at) < a.spec.Window && p.Line(a.spec.Kind).Total-a.told.total < a.spec.Stall {
+		return Event{}, false // of stalls that were told already
+	}
+	return a.judge(now, p), true
+}
+
+// judge makes an event of what was read.
+func (a *armed) judge(now time.Time, p Pressure) Event {
+	from, total := a.baseline(now), p.Line(a.spec.Kind).Total
+	e := Event{Path: a.path, Spec: a.spec, At: now, Since: from.at, Pressure: p, Stalled: total - from.total}
 	e.Confirmed = e.Stalled >= a.spec.Stall
-	return e, true
+	if e.Confirmed {
+		a.told = mark{now, total}
+	}
+	return e
 }

@@ -121,6 +121,33 @@ func TestFalseEvents(t *testing.T) {
 	}
 }
 
+// Where others read the file, the trigger does not tell: the sums do, once for the same stalls.
+func TestTriggerIsLate(t *testing.T) {
+	k, w := newFake(t)
+	if _, err := w.Add(group, Spec{Some, second, 2 * second}); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		stalled time.Duration
+		events  int
+	}{{900 * time.Millisecond, 0}, {1100 * time.Millisecond, 1}, {0, 0}, {1900 * time.Millisecond, 1}} {
+		k.pass(group, 2*second, c.stalled)
+		_, events := w.mark()
+		if len(events) != c.events || len(events) == 1 && (!events[0].Confirmed || events[0].Stalled < c.stalled) {
+			t.Errorf("after stalls of %v: %+v", c.stalled, events)
+		}
+	}
+	for fd := range w.armed {
+		if e, ok := w.event(fd, 0); ok {
+			t.Errorf("the trigger tells again: %+v", e)
+		}
+		k.pass(group, second, second)
+		if e, ok := w.event(fd, 0); !ok || !e.Confirmed {
+			t.Errorf("new stalls are not told: %+v", e)
+		}
+	}
+}
+
 // Stalls count for two windows, and not longer, also between two marks.
 func TestBaseline(t *testing.T) {
 	start := time.Unix(1000, 0)

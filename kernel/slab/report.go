@@ -31,6 +31,9 @@ type Totals struct {
 	// who may do what, or which memory is whose.
 	Crossing int `json:"crossing"`
 	Guarded  int `json:"guarded"`
+	// Unsorted names of merged caches are of no domain that this version knows: those caches
+	// may cross, too.
+	Unsorted int `json:"unsorted_names"`
 	// Bytes are in slabs; nil where not all caches say.
 	Bytes *uint64 `json:"bytes"`
 	// Denied caches were hidden from this reader, Failed ones could not be read.
@@ -50,6 +53,7 @@ func (r *Report) Totals() Totals {
 		if c.Merged() {
 			t.Merged++
 			t.SharedNames += len(c.Names)
+			t.Unsorted += c.unsorted()
 		}
 		if c.Crosses() {
 			t.Crossing++

@@ -92,12 +92,21 @@ func TestUnsortedCrossesNothing(t *testing.T) {
 }
 
 func TestDomainOf(t *testing.T) {
-	for name, want := range map[string]Domain{"pid": Identity, "pid_3": Identity, "pidfs_attr_cache": Identity, "cred": Identity, "cred_other": Unsorted,
+	for name, want := range map[string]Domain{"pid": Identity, "pid_3": Identity, "pidfs_attr_cache": Identity, "cred": Identity, "cred_jar": Identity, "cred_other": Unsorted,
+		"task_exec_state": Process, "zswap_entry": Memory, "dio": Block, "dio_other": Unsorted,
 		"bio": Block, "bio-256": Block, "bio_post_read_ctx": FileSystem, "biovec-max": Block, "": Unsorted, "kmalloc-cg-64": General,
 		"mem_cgroup_per_node": Control, "vm_area_struct": Memory, "io_kiocb": Descriptor, "eventpoll_epi": Descriptor} {
 		if got := DomainOf(name); got != want {
 			t.Errorf("%q: %s, want %s", name, got, want)
 		}
+	}
+}
+
+// A name that is not known is counted, since its cache may cross domains.
+func TestUnsorted(t *testing.T) {
+	r := Report{Caches: []Cache{{ID: ":1", Names: []string{"new", "pid"}}, {ID: "alone", Names: []string{"alone"}}, {ID: ":2", Names: []string{"bio", "cred"}}}}
+	if got := r.Totals(); got.Unsorted != 1 || got.Crossing != 1 || got.Guarded != 1 {
+		t.Errorf("%+v", got)
 	}
 }
 

@@ -67,7 +67,7 @@ func write(b []byte, v byte) { b[0] = v }
 
 // flagsOf returns the VmFlags of the VMA that holds b, as smaps has them.
 func flagsOf(b []byte) (vma.Flags, error) {
-	self, err := process.Default().Open(os.Getpid())
+	self, err := process.Default().Self()
 	if err != nil {
 		return 0, err
 	}

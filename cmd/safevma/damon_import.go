@@ -1,0 +1,68 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/safevma/safevma/watch/damo"
+	"github.com/safevma/safevma/watch/recording"
+)
+
+func newDAMONImport() *cobra.Command {
+	var out string
+	cmd := &cobra.Command{
+		Use:   "import FILE",
+		Short: "Make a recording of what damo recorded",
+		Long: `Reads a file of damo, and writes a recording for "safevma damon report". The formats are damo's json
+and json_compressed, and perf_script, which is the text of perf script or trace-cmd report; the file says which.
+- is standard input. perf.data is not read: make text of it, perf script -i FILE.
+
+Text has no intervals: reports of it are in samples and aggregations. Sizes that passed filters
+are left out. Exit status: 2 the file is not of these formats.`,
+		Example: "  safevma damon import damon.data -o damon.svrec\n  perf script -i perf.data | safevma damon import - -o damon.svrec",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, err := importDAMON(cmd.InOrStdin(), args[0], out)
+			switch {
+			case errors.Is(err, damo.ErrMalformed):
+				return usage(fmt.Errorf("%s: %w", args[0], err))
+			case errors.Is(err, os.ErrExist), errors.Is(err, os.ErrNotExist):
+				return usage(err)
+			case err != nil:
+				return internal(err)
+			}
+			fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s, %d snapshots with %d regions; %d snapshots lack regions, %d lines skipped\n", out, s.Format, s.Snapshots,
+				s.Regions, s.Partial, s.Skipped)
+			return nil
+		},
+	}
+	cmd.Flags().StringVarP(&out, "out", "o", recordingName, "`file` to make")
+	return cmd
+}
+
+// importDAMON makes the file, or leaves none that is not whole.
+func importDAMON(stdin io.Reader, name, out string) (s damo.Summary, err error) {
+	in := stdin
+	if name != "-" {
+		file, err := os.Open(name)
+		if err != nil {
+			return s, err
+		}
+		defer file.Close()
+		in = file
+	}
+	w, err := recording.Create(out)
+	if err != nil {
+		return s, err
+	}
+	s, err = damo.Import(in, "safevma "+tool().Version, w)
+	err = errors.Join(err, w.Close(recording.End{Time: s.End, Reason: "imported", Snapshots: s.Snapshots, Partial: s.Partial}))
+	if err != nil {
+		err = errors.Join(err, os.Remove(out))
+	}
+	return s, err
+}

@@ -1,0 +1,234 @@
+package access
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/safevma/safevma/kernel/damon"
+	"github.com/safevma/safevma/kernel/process"
+	"github.com/safevma/safevma/kernel/tracefs"
+	"github.com/safevma/safevma/watch/recording"
+)
+
+// RecordOptions say what is recorded.
+type RecordOptions struct {
+	Name     string        // of the file, which must not exist
+	Most     int64         // bytes of a file before it is put aside, see recording.Rotating; 0 is no limit
+	Duration time.Duration // 0 is until ctx ends
+	Program  string        // what is said to have recorded
+	// Progress is called now and then; nil for nobody.
+	Progress func(Progress)
+}
+
+// Progress is what was recorded so far.
+type Progress struct {
+	Elapsed   time.Duration `json:"elapsed_ns"`
+	Snapshots uint64        `json:"snapshots"`
+	Partial   uint64        `json:"partial_snapshots"`
+	Applied   uint64        `json:"applied_regions"`
+	Lost      uint64        `json:"lost_events"`
+	Files     int           `json:"files"` // how many were begun
+	Bytes     int64         `json:"bytes"` // of the one that is written
+}
+
+// How often is looked at what.
+const (
+	readEvery      = 100 * time.Millisecond // the buffers
+	footprintEvery = time.Second
+	syncEvery      = 5 * time.Second // how the file is written, and whether the setup has changed
+	bufferKiB      = 2048            // of each CPU
+)
+
+// Record records until ctx or the duration ends, whichever is first; neither is an error.
+// What was recorded up to five seconds ago is on the device; more may be lost with the machine.
+// Errors wrap [tracefs.ErrAbsent] or [tracefs.ErrDenied] where nothing can be recorded here.
+func Record(ctx context.Context, o RecordOptions) (Progress, error) {
+	r := &recorder{options: o, begun: time.Now(), damon: damon.Default(), proc: process.Default()}
+	if err := r.open(); err != nil {
+		return r.progress(), errors.Join(err, r.close())
+	}
+	err := r.run(ctx)
+	if err == nil {
+		err = r.finish()
+	}
+	return r.progress(), errors.Join(err, r.close())
+}
+
+type recorder struct {
+	options   RecordOptions
+	begun     time.Time
+	damon     damon.FS
+	proc      process.FS
+	instance  *tracefs.Instance
+	decoder   *damon.Decoder
+	assembler damon.Assembler
+	file      *recording.Rotating
+	setup     *recording.Setup
+	setupText string
+	entry     recording.Snapshot
+	now       int64 // of the last event
+
+	count Progress
+	ended bool
+}
+
+func (r *recorder) progress() Progress {
+	p := r.count
+	p.Elapsed = time.Since(r.begun)
+	if r.file != nil {
+		p.Bytes = r.file.Size()
+	}
+	return p
+}
+
+// open begins to listen, and then the file: where nothing can be heard there is none.
+func (r *recorder) open() (err error) {
+	if r.instance, err = tracefs.New(tracefs.Options{BufferKiB: bufferKiB}); err != nil {
+		return err
+	}
+	if r.decoder, err = damon.NewDecoder(r.instance.Enable); err != nil {
+		return err
+	}
+	if _, err := r.readSetup(); err != nil {
+		return err
+	}
+	r.file, err = recording.NewRotating(r.options.Name, r.options.Most, r.beginFile)
+	return err
+}
+
+// beginFile writes what each file begins with.
+func (r *recorder) beginFile(w *recording.Writer) error {
+	start, err := newStart(r.options.Program, r.decoder.Absent)
+	if err != nil {
+		return err
+	}
+	r.count.Files++
+	return errors.Join(w.Write(start), w.Write(r.setup), w.Sync())
+}
+
+func (r *recorder) close() (err error) {
+	if r.file != nil && r.file.Writer != nil && !r.ended {
+		err = r.file.Close(r.end("an error"))
+	}
+	if r.instance != nil {
+		err = errors.Join(err, r.instance.Close())
+	}
+	return err
+}
+
+func (r *recorder) end(reason string) recording.End {
+	return recording.End{Time: r.now, Reason: reason, Snapshots: r.count.Snapshots, Partial: r.count.Partial, Lost: r.count.Lost}
+}
+
+// run listens.
+func (r *recorder) run(ctx context.Context) error {
+	if r.options.Duration > 0 {
+		var stop context.CancelFunc
+		ctx, stop = context.WithTimeout(ctx, r.options.Duration)
+		defer stop()
+	}
+	read, footprint, sync := time.NewTicker(readEvery), time.NewTicker(footprintEvery), time.NewTicker(syncEvery)
+	defer read.Stop()
+	defer footprint.Stop()
+	defer sync.Stop()
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-read.C:
+			err = r.instance.Read(false, r.event)
+		case <-footprint.C:
+			err = r.footprints()
+			if r.options.Progress != nil {
+				r.options.Progress(r.progress())
+			}
+		case <-sync.C:
+			err = r.sync()
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// sync makes durable what there is, and begins a new file where this one is full.
+func (r *recorder) sync() error {
+	if changed, err := r.readSetup(); err != nil {
+		return err
+	} else if changed {
+		if err := r.file.Write(r.setup); err != nil {
+			return err
+		}
+	}
+	if err := errors.Join(r.counters(), r.file.Sync()); err != nil {
+		return err
+	}
+	_, err := r.file.Turn(r.end("full"))
+	return err
+}
+
+// finish reads what is left, and ends the file.
+func (r *recorder) finish() error {
+	if err := r.instance.Stop(); err != nil {
+		return err
+	}
+	if err := r.instance.Read(true, r.event); err != nil {
+		return err
+	}
+	if err := errors.Join(r.assembler.Flush(r.snapshot), r.counters()); err != nil {
+		return err
+	}
+	r.ended = true
+	return r.file.Close(r.end("ended"))
+}
+
+// event writes what the kernel tells.
+func (r *recorder) event(e tracefs.Event) error {
+	r.now = int64(e.Time)
+	if e.Missed.Some {
+		if err := r.file.Write(&recording.Lost{Time: int64(e.Time), CPU: e.CPU, Events: e.Missed.Events}); err != nil {
+			return err
+		}
+	}
+	typed, err := r.decoder.Decode(e)
+	if err != nil {
+		return err
+	}
+	switch typed := typed.(type) {
+	case damon.Aggregated:
+		return r.assembler.Add(typed, e.Missed.Some, r.snapshot)
+	case damon.BeforeApply:
+		r.count.Applied++
+		return r.file.Write(&recording.Applied{BeforeApply: typed})
+	case damon.EffectiveSize:
+		return r.file.Write(&recording.Quota{EffectiveSize: typed})
+	case damon.IntervalsTuned:
+		return r.file.Write(&recording.Tuned{IntervalsTuned: typed})
+	}
+	return nil
+}
+
+func (r *recorder) snapshot(s *damon.Snapshot) error {
+	r.count.Snapshots++
+	if !s.Whole() {
+		r.count.Partial++
+	}
+	r.entry.Snapshot = *s
+	return r.file.Write(&r.entry)
+}
+
+// counters asks the kernel how much it has dropped: the pages tell it only when the next
+// one is read.
+func (r *recorder) counters() error {
+	stats, err := r.instance.Stats()
+	if err != nil {
+		return err
+	}
+	r.count.Lost = 0
+	for _, s := range stats {
+		r.count.Lost += s.Lost()
+	}
+	return nil
+}
