@@ -76,6 +76,10 @@ region-nightly: ## regions under memory pressure that a neighbour makes, in a cg
 lab-matrix: lab-build ## make docs/lab-matrix.md anew: what each kernel can do
 	$(LAB) matrix > bin/matrix.md && mv bin/matrix.md docs/lab-matrix.md
 
+.PHONY: probe-nightly
+probe-nightly: ## a hundred whole runs of probes in a row say the same, and leave nothing (as root, about an hour)
+	SAFEVMA_PROBE_RUNS=100 nice $(GO) test -count=1 -timeout 3h -run RunsInARow -v ./probe
+
 .PHONY: ledger
 LEDGER := $(CURDIR)/bin/ledger
 ledger: build lab-build ## make docs/ledger.md anew: what probes say on this kernel and on the lab's
@@ -86,8 +90,11 @@ ledger: build lab-build ## make docs/ledger.md anew: what probes say on this ker
 		(cd probe && SAFEVMA_PROBE_REPORT=1 $(CURDIR)/$(LAB) exec --kernel $$kernel --append secretmem.enable=1 --nvdimm ext4 --disk ext4 --timeout 20m \
 			$(LEDGER)/probe.test -test.run TestReport) | sed '/^}$$/q' > $(LEDGER)/$$kernel.json || exit 1; \
 	done
+	CGO_ENABLED=0 GOARCH=arm64 $(GO) test -c -o $(LEDGER)/probe-arm64.test ./probe
+	(cd probe && SAFEVMA_PROBE_REPORT=1 $(CURDIR)/$(LAB) exec --kernel 6.12 --arch arm64 --append secretmem.enable=1 --disk ext4 --timeout 20m \
+		$(LEDGER)/probe-arm64.test -test.run TestReport) | sed '/^}$$/q' > $(LEDGER)/arm64.json
 	cp docs/ledger.head $(LEDGER)/ledger.md
-	$(BIN) probe diff --output markdown $(LEDGER)/here.json $(foreach kernel,$(KERNELS),$(LEDGER)/$(kernel).json) >> $(LEDGER)/ledger.md || test $$? = 1
+	$(BIN) probe diff --output markdown $(LEDGER)/here.json $(foreach kernel,$(KERNELS) arm64,$(LEDGER)/$(kernel).json) >> $(LEDGER)/ledger.md || test $$? = 1
 	mv $(LEDGER)/ledger.md docs/ledger.md
 
 .PHONY: run-matrix

@@ -13,65 +13,56 @@ import (
 const docCommit = "Documentation/mm/overcommit-accounting.rst"
 
 func residencyProbes() []Probe {
-	return slices.Concat(lockProbes(), commitProbes(), latencyProbes(), cgroupProbes(), psiProbes())
+	return slices.Concat(lockProbes(), commitProbes(), limitProbes(), latencyProbes(), cgroupProbes(), psiProbes())
 }
 
 // commitSize is how much memory is asked for where Committed_AS is watched: little enough to
-// starve nobody, and more than others ask for at the same moment.
-const commitSize = 4 << 20
+// starve nobody, and not what others ask for at the same moment. Go programs ask for 4 MiB.
+const commitSize = 3<<20 + 5<<16
+
+// commitError is by how much what is seen may differ, since others ask for memory, too.
+const commitError = 96 << 10
 
 // commitProbes are about what the kernel promises.
 func commitProbes() []Probe {
-	counted := func(id, claim, on string, confirms, refutes Answer, do func(*trial) asking) Probe {
+	counted := func(id, claim, on string, confirms, refutes Answer, do func(*trial) promise) Probe {
 		return Probe{
 			ID: id, Row: "COMMIT", Subject: Residency, Source: "proc_meminfo(5), Committed_AS; " + docCommit, Claim: claim,
 			Requirement: "SV-CMT-01",
 			Needs:       Needs{Alone: true, SecretPages: 1},
-			Experiment:  "Committed_AS before and after " + on + ", 4 MiB",
+			Experiment:  "Committed_AS before and after " + on + ", about 3 MiB, three times",
 			Control:     "the same for writable anonymous memory, and for inaccessible memory",
 			Oracle:      string(confirms) + ": confirmed; " + string(refutes) + ": refuted",
 			Remedy:      "Touch and lock what must be there, before the hand-over.",
 			run: func(t *trial) {
-				compare(t, experiment[asking]{try: "Committed_AS", do: t.counted, on: on, subject: do(t),
+				compare(t, experiment[promise]{try: "Committed_AS", do: t.counted, on: on, subject: do(t),
 					confirms: []Answer{confirms}, refutes: []Answer{refutes},
-					controls: []control[asking]{
-						{"writable anonymous memory", t.asks(rw, private), "counted"},
-						{"inaccessible anonymous memory", t.asks(sys.ProtNone, private), "not counted"}}})
+					controls: []control[promise]{{"writable anonymous memory", t.maps(rw, private, nil), "counted"},
+						{"inaccessible anonymous memory", t.maps(sys.ProtNone, private, nil), "not counted"}}})
 			},
 		}
 	}
 	return []Probe{
 		counted("cm-secret", "Committed_AS counts secret memory", "mapping secret memory", "counted", "not counted",
-			func(t *trial) asking {
-				return func() func() {
-					f := t.secretFile(commitSize / pageSize)
-					b := t.mapped(commitSize/pageSize, rw, shared, f)
-					return func() { sys.Munmap(b); f.Close() }
-				}
-			}),
+			func(t *trial) promise { return t.maps(rw, shared, t.secretFile(commitSize/pageSize)) }),
 		counted("cm-memfd", "Committed_AS counts a memfd when it is mapped", "mapping an empty memfd", "counted",
-			"not counted", func(t *trial) asking {
-				return func() func() {
-					f := t.memfd(t.exec(), 0)
-					t.must("ftruncate", f.Truncate(commitSize))
-					b := t.mapped(commitSize/pageSize, rw, shared, f)
-					return func() { sys.Munmap(b); f.Close() }
-				}
+			"not counted", func(t *trial) promise {
+				f := t.memfd(t.exec(), 0)
+				t.must("ftruncate", f.Truncate(commitSize))
+				return t.maps(rw, shared, f)
 			}),
 		counted("cm-memfd-allocated", "Committed_AS counts a memfd once it is allocated (fallocate)", "fallocate of a memfd",
-			"counted", "not counted", func(t *trial) asking {
-				return func() func() {
+			"counted", "not counted", func(t *trial) promise {
+				return func() (undo func()) {
 					f := t.memfd(t.exec(), 0)
 					t.must("fallocate", sys.Fallocate(f, 0, commitSize))
 					return func() { f.Close() }
 				}
 			}),
 		counted("cm-noreserve",
-			"in overcommit mode 2 MAP_NORESERVE has no effect, in others it keeps memory out of Committed_AS", "mapping with MAP_NORESERVE", overcommitted(), notOvercommitted(), func(t *trial) asking {
-				return t.asks(rw, private|sys.MapNoreserve)
-			}),
+			"in overcommit mode 2 MAP_NORESERVE has no effect, in others it keeps memory out of Committed_AS", "mapping with MAP_NORESERVE", overcommitted(), notOvercommitted(), func(t *trial) promise { return t.maps(rw, private|sys.MapNoreserve, nil) }),
 		counted("cm-shared-anon", "Committed_AS counts shared anonymous memory when it is mapped",
-			"mapping shared anonymous memory", "counted", "not counted", func(t *trial) asking { return t.asks(rw, shared) }),
+			"mapping shared anonymous memory", "counted", "not counted", func(t *trial) promise { return t.maps(rw, shared, nil) }),
 		tooMuch(),
 	}
 }
@@ -91,46 +82,49 @@ func notOvercommitted() Answer {
 	return "counted"
 }
 
-// asking asks the kernel for commitSize, and returns what gives it back.
-type asking func() (giveBack func())
+// promise has the kernel promise commitSize bytes, until it is undone.
+type promise func() (undo func())
 
-// asks maps anonymous memory.
-func (t *trial) asks(prot, flags int) asking {
+func (t *trial) maps(prot, flags int, f *os.File) promise {
 	return func() func() {
-		b := t.mapped(commitSize/pageSize, prot, flags, nil)
-		return func() { sys.Munmap(b) }
+		b := t.mapped(commitSize/pageSize, prot, flags, f)
+		return func() { t.must("munmap", sys.Munmap(b)) }
 	}
 }
 
-// counted asks, says whether Committed_AS has gone up by commitSize meanwhile, and gives back.
-func (t *trial) counted(ask asking) Answer {
-	return countedTwice(func() int64 {
+// counted has something promised, and says whether Committed_AS has gone up by commitSize meanwhile.
+func (t *trial) counted(do promise) Answer {
+	return countedThrice(func() int64 {
 		before := t.meminfo("Committed_AS")
-		giveBack := ask()
-		defer giveBack()
+		undo := do()
+		defer undo()
 		return t.meminfo("Committed_AS") - before
 	})
 }
 
-// countedTwice says whether bytes have grown by commitSize, or have not. Others change them, too:
-// it looks until it has seen the one or the other twice in a row.
-func countedTwice(grown func() int64) Answer {
-	last := Answer("")
-	for range 100 {
-		now := Answer("")
-		switch n := grown(); {
-		case n > commitSize*7/8 && n < commitSize*9/8:
-			now = "counted"
-		case n > -commitSize/8 && n < commitSize/8:
-			now = "not counted"
+// countedThrice says by how much something grows each time. Others change it, too: what is seen
+// three times holds.
+func countedThrice(grown func() int64) Answer {
+	seen := map[Answer]int{}
+	for range 20 {
+		a := growth(grown())
+		if seen[a]++; seen[a] == 3 && a != "" {
+			return a
 		}
-		if now == last && now != "" {
-			return now
-		}
-		last = now
 		time.Sleep(20 * time.Millisecond)
 	}
 	return "others change it all the while"
+}
+
+// growth says what a change of Committed_AS is; empty where it is of others.
+func growth(bytes int64) Answer {
+	switch {
+	case bytes > commitSize-commitError && bytes < commitSize+commitError:
+		return "counted"
+	case bytes > -commitError && bytes < commitError:
+		return "not counted"
+	}
+	return ""
 }
 
 func (t *trial) meminfo(name string) int64 {

@@ -70,7 +70,7 @@ func init() {
 		})},
 		{ID: "t-crashes", run: attempt(func(t *trial) {
 			good(t, passing)
-			sys.Bytes(0x10000, 1)[0] = 1
+			sys.Bytes(noAddress, 1)[0] = 1
 		})},
 		{ID: "t-exits", run: attempt(func(t *trial) { os.Exit(0) })},
 		{ID: "t-empty-zone", run: attempt(func(t *trial) {
@@ -78,7 +78,7 @@ func init() {
 			good(t, passing)
 		})},
 		{ID: "t-gives-back", run: attempt(func(t *trial) {
-			t.counted(t.asks(sys.ProtNone, shared))
+			t.counted(t.maps(sys.ProtNone, shared, nil))
 			if n := t.areasOf(commitSize); n > 0 {
 				t.stop(Failed, "%d mappings are left", n)
 			}

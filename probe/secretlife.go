@@ -304,11 +304,7 @@ func secretLimitTouch() Probe {
 
 // coreDump has a child die of a fault with a core dump in the temporary folder.
 func coreDump(t *trial) {
-	pattern, err := os.ReadFile("/proc/sys/kernel/core_pattern")
-	t.must("core_pattern", err)
-	if p := strings.TrimSpace(string(pattern)); p == "" || strings.ContainsAny(p, "|/@") {
-		t.stop(Missing, "kernel.core_pattern is %q: core dumps go elsewhere", p)
-	}
+	t.coresHere()
 	secret, plain := t.secretPages(1), t.untouched(1)
 	t.must("MADV_DODUMP", sys.Madvise(secret, sys.MadvDodump))
 	mark := func(b []byte, what string) []byte {
@@ -324,7 +320,7 @@ func coreDump(t *trial) {
 		t.stop(Privilege, "RLIMIT_CORE: %v", err)
 	}
 	status, err := sys.ForkCalls([]sys.RawCall{{Number: sys.CallPrctl, Args: [6]uintptr{sys.PrSetDumpable, 1}},
-		{Number: sys.CallLoad, Args: [6]uintptr{0x10000}}})
+		{Number: sys.CallLoad, Args: [6]uintptr{noAddress}}})
 	t.must("fork", err)
 	if !status.CoreDump() {
 		t.stop(Missing, "the child ended without a core dump: %v", status)

@@ -122,7 +122,7 @@ func (c *Control) change(ctx context.Context, keeps bool, plan func(now []Kdamon
 		return nil, err
 	}
 	writes, err := Diff(now, want)
-	if older, _ := olderFilters(err, want); older != nil {
+	if older := olderFilters(err, want); older != nil {
 		want = older
 		writes, err = Diff(now, want)
 	}

@@ -63,8 +63,8 @@ func (m *Map) Title() string {
 	what := fmt.Sprintf("thread %d, target %d", m.Stream.Thread, m.Stream.Target)
 	if c := m.Stream.Context; c != nil {
 		what = fmt.Sprintf("kdamond %d, target %d", c.Kdamond, m.Stream.Target)
-		if int(m.Stream.Target) < len(c.PIDs) {
-			what += fmt.Sprintf(", pid %d", c.PIDs[m.Stream.Target])
+		if pid, ok := c.TargetPID(m.Stream.Target); ok {
+			what += fmt.Sprintf(", pid %d", pid)
 		} else if c.Operations != "" {
 			what += ", " + string(c.Operations)
 		}

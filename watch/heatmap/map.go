@@ -160,7 +160,9 @@ func (m *Map) fill(src Source) error {
 		case *recording.Setup:
 			in.setup(e)
 		case *recording.Tuned:
-			rate.sample = e.Sample
+			if e.Thread == m.Stream.Thread {
+				rate.sample = e.Sample
+			}
 		case *recording.Snapshot:
 			if e.Thread != m.Stream.Thread || e.Target != m.Stream.Target {
 				return nil
@@ -170,7 +172,9 @@ func (m *Map) fill(src Source) error {
 				start = m.Stream.start
 			}
 			first = false
-			rate.context = in[e.Thread]
+			if rate.context = in[e.Thread]; rate.context == nil {
+				rate.context = m.Stream.Context
+			}
 			m.add(&e.Snapshot, start, rate)
 			end := whole(e.End)
 			m.last = &end

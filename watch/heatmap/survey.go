@@ -114,6 +114,9 @@ func Survey(src Source) ([]*Stream, error) {
 	}
 	several := false
 	for _, s := range order {
+		if s.Context == nil { // it was looked at only later
+			s.Context, s.aggr = in[s.Thread], uint64(in.aggregation(s.Thread))
+		}
 		s.finish()
 		several = several || len(s.Ranges) > 1
 	}

@@ -90,6 +90,15 @@ type Context struct {
 	PIDs      []int           `json:"pids,omitempty"` // of the targets, in their order
 }
 
+// TargetPID is the process of a target, which may be any number in what was imported; false
+// where none is known.
+func (c *Context) TargetPID(target uint64) (int, bool) {
+	if target >= uint64(len(c.PIDs)) {
+		return 0, false
+	}
+	return c.PIDs[target], true
+}
+
 // Snapshot is one target at one aggregation.
 type Snapshot struct{ damon.Snapshot }
 
@@ -123,7 +132,7 @@ type Footprint struct {
 type End struct {
 	Time   int64  `json:"monotonic_ns"`
 	Reason string `json:"reason"`
-	// Snapshots and Events are how many were written and how many lost, to be compared.
+	// How many were written and lost, of all files of the recording so far.
 	Snapshots uint64 `json:"snapshots"`
 	Partial   uint64 `json:"partial_snapshots"`
 	Lost      uint64 `json:"lost_events"`
