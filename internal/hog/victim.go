@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"runtime"
 	"time"
 
 	"github.com/safevma/safevma/internal/sys"
@@ -194,17 +195,23 @@ func (m *Mapping) take(at uint64) ([]byte, error) {
 			return nil, err
 		}
 	}
-	for i := 0; i < len(place); i += os.Getpagesize() {
-		if m.File == "" {
+	if m.File == "" {
+		for i := 0; i < len(place); i += os.Getpagesize() {
 			place[i] = 1
 		}
-		sink += place[i]
 	}
+	readPages(place)
 	return place, nil
 }
 
-// sink keeps what is read from being left out.
-var sink byte
+// readPages reads a byte of each page.
+func readPages(b []byte) {
+	var sum byte
+	for i := 0; i < len(b); i += os.Getpagesize() {
+		sum += b[i]
+	}
+	runtime.KeepAlive(sum) // or the compiler could leave the reading out
+}
 
 func (m *Mapping) mapAt(place []byte) error {
 	if m.File != "" {
@@ -238,8 +245,6 @@ func (m *Mapping) touch(b []byte) error {
 	if err := sys.Mprotect(b, protection); err != nil {
 		return err
 	}
-	for i := 0; i < len(b); i += os.Getpagesize() {
-		sink += b[i]
-	}
+	readPages(b)
 	return nil
 }

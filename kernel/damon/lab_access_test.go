@@ -56,7 +56,7 @@ func parts(t *testing.T, v *hog.Victim, by Operations, from, to int) (hot, cold 
 		switch {
 		case start == end:
 		case by == PAddr:
-			*to = append(*to, physical(t, v.PID, start, end, 256<<10)...)
+			*to = append(*to, physical(t, v.PID, start, end, 16<<10)...)
 		default:
 			*to = append(*to, AddrRegion{start, end})
 		}
@@ -64,7 +64,7 @@ func parts(t *testing.T, v *hog.Victim, by Operations, from, to int) (hot, cold 
 	add(&hot, at+uint64(from), at+uint64(to))
 	add(&cold, at, at+uint64(from))
 	add(&cold, at+uint64(to), at+victimBytes)
-	if size(hot) < hotBytes/2 || size(cold) < (victimBytes-hotBytes)/2 {
+	if size(hot) < hotBytes/4 || size(cold) < (victimBytes-hotBytes)/4 {
 		t.Fatalf("too little of it is in long runs: %d and %d bytes", size(hot), size(cold))
 	}
 	return hot, cold

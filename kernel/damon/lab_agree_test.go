@@ -20,7 +20,7 @@ func agreeSets() int {
 	if os.Getenv("SAFEVMA_NIGHTLY") != "" {
 		return 300
 	}
-	return 60
+	return 40
 }
 
 // trial is what is tried with each set of filters, and how the kernel counts it.
@@ -87,7 +87,7 @@ func (p *population) know(t *testing.T, by Operations) memory {
 	f := readFrames(t)
 	if by == PAddr {
 		all := p.physical(t, f)
-		regions := runs(all, 64<<10)
+		regions := runs(all, 16<<10)
 		return memory{[]Target{{Regions: regions}}, [][]folio{within(all, regions)}}
 	}
 	var k memory

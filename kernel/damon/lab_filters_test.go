@@ -213,7 +213,7 @@ func pageOut(t *testing.T, c *Control, allow bool) {
 	s.CoreFilters, s.OpsFilters = []Filter{}, []Filter{filter(FilterAnon, true, false), filter(FilterUnmapped, true, allow)}
 	passes := func(f *folio) bool { return !*f.page.Anon && *f.page.Unmapped == allow }
 	goes := k.sum(passes)
-	if goes < kindBytes || k.sum(func(f *folio) bool { return !*f.page.Anon && *f.page.Unmapped != allow }) < kindBytes {
+	if goes < kindBytes/2 || k.sum(func(f *folio) bool { return !*f.page.Anon && *f.page.Unmapped != allow }) < kindBytes/2 {
 		t.Fatalf("too little of it is in long runs: %v", kinds(k.folios[0]))
 	}
 	if _, err := c.Start(t.Context(), watching(PAddr, k.targets, s)); err != nil {

@@ -157,7 +157,7 @@ func TestMain(m *testing.M) {
 func find(t *testing.T, name string) Memcg {
 	t.Helper()
 	for _, m := range live(t) {
-		if strings.HasSuffix(m.Path, "/"+name) {
+		if strings.HasSuffix(m.Path, "/"+name) && m.ID != 0 { // not one that was removed
 			return m
 		}
 	}

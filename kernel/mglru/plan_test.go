@@ -13,6 +13,9 @@ const groups = `memcg     1 /
           5      61200        100         99
           6      40100          7          0
           7       1000         20         30
+memcg     0 /a
+ node     0
+          0         10          1          1
 memcg    12 /a
  node     0
           2      90000          0          0
@@ -61,7 +64,10 @@ func TestScope(t *testing.T) {
 	if !WholeHost().Root() || (Scope{Path: "/a/.."}).Root() != true || (Scope{Path: "/a"}).Root() {
 		t.Error("which scopes begin at the root")
 	}
-	if n := len(list[1].Nodes); n != 2 {
+	if chosen, err := WholeHost().Choose(parse(t, "memcg 0 \n node 0\n 0 1 2 3\n")); err != nil || len(chosen) != 1 {
+		t.Errorf("without memory cgroups: %+v, %v", chosen, err)
+	}
+	if n := len(list[2].Nodes); n != 2 {
 		t.Errorf("choosing has changed the list: %d nodes", n)
 	}
 }
@@ -79,7 +85,11 @@ func commands(steps []Step) (list []string) {
 }
 
 func TestPlanAge(t *testing.T) {
-	steps := PlanAge(parse(t, groups), AgeOptions{Force: true})
+	list, err := WholeHost().Choose(parse(t, groups))
+	if err != nil {
+		t.Fatal(err)
+	}
+	steps := PlanAge(list, AgeOptions{Force: true})
 	if want := []string{"+ 1 0 7 0 1", "+ 12 0 5 0 1", "+ 12 1 1 0 1", "", "+ 14 0 1 0 1"}; !reflect.DeepEqual(commands(steps), want) {
 		t.Errorf("%q", commands(steps))
 	}
@@ -97,7 +107,8 @@ func TestPlanEvict(t *testing.T) {
 		{61 * time.Second, []string{"- 1 0 4 60", "", "", "", ""}},
 		{61201 * time.Millisecond, []string{"", "", "", "", ""}},
 	} {
-		steps, err := PlanEvict(parse(t, groups), EvictOptions{Idle: tt.idle, Swappiness: 60})
+		list, _ := WholeHost().Choose(parse(t, groups))
+		steps, err := PlanEvict(list, EvictOptions{Idle: tt.idle, Swappiness: 60})
 		if err != nil || !reflect.DeepEqual(commands(steps), tt.want) {
 			t.Errorf("idle for %v: %q, %v, want %q", tt.idle, commands(steps), err, tt.want)
 		}
@@ -114,7 +125,7 @@ func TestPlanEvict(t *testing.T) {
 
 func TestJudge(t *testing.T) {
 	list := parse(t, groups)
-	step := PlanAge(list[1:2], AgeOptions{})[0]
+	step := PlanAge(list[2:3], AgeOptions{})[0]
 	for _, tt := range []struct {
 		name string
 		list []Memcg

@@ -32,11 +32,16 @@ func WholeHost() Scope { return Scope{Path: "/", Below: true, Node: EveryNode} }
 func (s Scope) Root() bool { return rooted(s.Path) == "/" }
 
 // Choose returns those of the list that are in the scope. Where there are none, [ErrNoGroup].
+// A group that was removed, and still is shown, is none: it has no number any more, and one of the
+// same path may have come after it.
 func (s Scope) Choose(list []Memcg) ([]Memcg, error) {
 	top := rooted(s.Path)
 	chosen := []Memcg{}
 	for _, m := range list {
 		at := rooted(m.Path)
+		if m.ID == 0 && at != "/" { // without memory cgroups all is in a root of that number
+			continue
+		}
 		if at != top && (!s.Below || !strings.HasPrefix(at, strings.TrimSuffix(top, "/")+"/")) {
 			continue
 		}
