@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"os"
 	"os/exec"
@@ -69,3 +70,26 @@ func TestDAMONRecordExists(t *testing.T) {
 		t.Errorf("status %d, %v, %q", status, err, text)
 	}
 }
+
+// An import that a signal ends leaves no file.
+func TestDAMONImportEnds(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	out := filepath.Join(t.TempDir(), "r")
+	read := 0
+	endless := reader(func(b []byte) (int, error) {
+		if read++; read > 3 {
+			stop()
+		}
+		return copy(b, "other\n"), nil
+	})
+	if _, err := importDAMON(ctx, endless, "-", out); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	if _, err := os.Stat(out); !errors.Is(err, os.ErrNotExist) {
+		t.Error(err)
+	}
+}
+
+type reader func(b []byte) (int, error)
+
+func (r reader) Read(b []byte) (int, error) { return r(b) }

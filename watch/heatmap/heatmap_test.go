@@ -401,3 +401,20 @@ func TestPNGLarge(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What a recording says is no part of a picture's language: not what XML does not have, either.
+func TestSVGForeignText(t *testing.T) {
+	setup := watched(5000, 100000)
+	setup.Contexts[0].Operations = "</text>\x00\x1b\xff"
+	var b bytes.Buffer
+	if err := drawn(t, Options{Times: 1, Addresses: 1}, setup, shot(1, 1e9, 2e9, damon.Region{Start: 0x1000, End: 0x2000})).WriteSVG(&b); err != nil {
+		t.Fatal(err)
+	}
+	for d := xml.NewDecoder(&b); ; {
+		if _, err := d.Token(); err == io.EOF {
+			return
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
