@@ -25,44 +25,56 @@ const commitError = 96 << 10
 
 // commitProbes are about what the kernel promises.
 func commitProbes() []Probe {
-	counted := func(id, claim, on string, confirms, refutes Answer, do func(*trial) promise) Probe {
+	counted := func(id, claim, on string, confirms, refutes Answer, do func(*trial) asking) Probe {
 		return Probe{
 			ID: id, Row: "COMMIT", Subject: Residency, Source: "proc_meminfo(5), Committed_AS; " + docCommit, Claim: claim,
 			Requirement: "SV-CMT-01",
 			Needs:       Needs{Alone: true, SecretPages: 1},
-			Experiment:  "Committed_AS before and after " + on + ", about 3 MiB, three times",
+			Experiment:  "Committed_AS before and after " + on + ", about 3 MiB",
 			Control:     "the same for writable anonymous memory, and for inaccessible memory",
 			Oracle:      string(confirms) + ": confirmed; " + string(refutes) + ": refuted",
 			Remedy:      "Touch and lock what must be there, before the hand-over.",
 			run: func(t *trial) {
-				compare(t, experiment[promise]{try: "Committed_AS", do: t.counted, on: on, subject: do(t),
+				compare(t, experiment[asking]{try: "Committed_AS", do: t.counted, on: on, subject: do(t),
 					confirms: []Answer{confirms}, refutes: []Answer{refutes},
-					controls: []control[promise]{{"writable anonymous memory", t.maps(rw, private, nil), "counted"},
-						{"inaccessible anonymous memory", t.maps(sys.ProtNone, private, nil), "not counted"}}})
+					controls: []control[asking]{
+						{"writable anonymous memory", t.asks(rw, private), "counted"},
+						{"inaccessible anonymous memory", t.asks(sys.ProtNone, private), "not counted"}}})
 			},
 		}
 	}
 	return []Probe{
 		counted("cm-secret", "Committed_AS counts secret memory", "mapping secret memory", "counted", "not counted",
-			func(t *trial) promise { return t.maps(rw, shared, t.secretFile(commitSize/pageSize)) }),
+			func(t *trial) asking {
+				return func() func() {
+					f := t.secretFile(commitSize / pageSize)
+					b := t.mapped(commitSize/pageSize, rw, shared, f)
+					return func() { sys.Munmap(b); f.Close() }
+				}
+			}),
 		counted("cm-memfd", "Committed_AS counts a memfd when it is mapped", "mapping an empty memfd", "counted",
-			"not counted", func(t *trial) promise {
-				f := t.memfd(t.exec(), 0)
-				t.must("ftruncate", f.Truncate(commitSize))
-				return t.maps(rw, shared, f)
+			"not counted", func(t *trial) asking {
+				return func() func() {
+					f := t.memfd(t.exec(), 0)
+					t.must("ftruncate", f.Truncate(commitSize))
+					b := t.mapped(commitSize/pageSize, rw, shared, f)
+					return func() { sys.Munmap(b); f.Close() }
+				}
 			}),
 		counted("cm-memfd-allocated", "Committed_AS counts a memfd once it is allocated (fallocate)", "fallocate of a memfd",
-			"counted", "not counted", func(t *trial) promise {
-				return func() (undo func()) {
+			"counted", "not counted", func(t *trial) asking {
+				return func() func() {
 					f := t.memfd(t.exec(), 0)
 					t.must("fallocate", sys.Fallocate(f, 0, commitSize))
 					return func() { f.Close() }
 				}
 			}),
 		counted("cm-noreserve",
-			"in overcommit mode 2 MAP_NORESERVE has no effect, in others it keeps memory out of Committed_AS", "mapping with MAP_NORESERVE", overcommitted(), notOvercommitted(), func(t *trial) promise { return t.maps(rw, private|sys.MapNoreserve, nil) }),
+			"in overcommit mode 2 MAP_NORESERVE has no effect, in others it keeps memory out of Committed_AS", "mapping with MAP_NORESERVE", overcommitted(), notOvercommitted(), func(t *trial) asking {
+				return t.asks(rw, private|sys.MapNoreserve)
+			}),
 		counted("cm-shared-anon", "Committed_AS counts shared anonymous memory when it is mapped",
-			"mapping shared anonymous memory", "counted", "not counted", func(t *trial) promise { return t.maps(rw, shared, nil) }),
+			"mapping shared anonymous memory", "counted", "not counted", func(t *trial) asking { return t.asks(rw, shared) }),
 		tooMuch(),
 	}
 }
@@ -82,49 +94,46 @@ func notOvercommitted() Answer {
 	return "counted"
 }
 
-// promise has the kernel promise commitSize bytes, until it is undone.
-type promise func() (undo func())
+// asking asks the kernel for commitSize, and returns what gives it back.
+type asking func() (giveBack func())
 
-func (t *trial) maps(prot, flags int, f *os.File) promise {
+// asks maps anonymous memory.
+func (t *trial) asks(prot, flags int) asking {
 	return func() func() {
-		b := t.mapped(commitSize/pageSize, prot, flags, f)
-		return func() { t.must("munmap", sys.Munmap(b)) }
+		b := t.mapped(commitSize/pageSize, prot, flags, nil)
+		return func() { sys.Munmap(b) }
 	}
 }
 
-// counted has something promised, and says whether Committed_AS has gone up by commitSize meanwhile.
-func (t *trial) counted(do promise) Answer {
-	return countedThrice(func() int64 {
+// counted asks, says whether Committed_AS has gone up by commitSize meanwhile, and gives back.
+func (t *trial) counted(ask asking) Answer {
+	return countedTwice(func() int64 {
 		before := t.meminfo("Committed_AS")
-		undo := do()
-		defer undo()
+		giveBack := ask()
+		defer giveBack()
 		return t.meminfo("Committed_AS") - before
 	})
 }
 
-// countedThrice says by how much something grows each time. Others change it, too: what is seen
-// three times holds.
-func countedThrice(grown func() int64) Answer {
-	seen := map[Answer]int{}
-	for range 20 {
-		a := growth(grown())
-		if seen[a]++; seen[a] == 3 && a != "" {
-			return a
+// countedTwice says whether bytes have grown by commitSize, or have not. Others change them, too:
+// it looks until it has seen the one or the other twice in a row.
+func countedTwice(grown func() int64) Answer {
+	last := Answer("")
+	for range 100 {
+		now := Answer("")
+		switch n := grown(); {
+		case n > commitSize-commitError && n < commitSize+commitError:
+			now = "counted"
+		case n > -commitError && n < commitError:
+			now = "not counted"
 		}
+		if now == last && now != "" {
+			return now
+		}
+		last = now
 		time.Sleep(20 * time.Millisecond)
 	}
 	return "others change it all the while"
-}
-
-// growth says what a change of Committed_AS is; empty where it is of others.
-func growth(bytes int64) Answer {
-	switch {
-	case bytes > commitSize-commitError && bytes < commitSize+commitError:
-		return "counted"
-	case bytes > -commitError && bytes < commitError:
-		return "not counted"
-	}
-	return ""
 }
 
 func (t *trial) meminfo(name string) int64 {

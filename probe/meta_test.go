@@ -78,7 +78,7 @@ func init() {
 			good(t, passing)
 		})},
 		{ID: "t-gives-back", run: attempt(func(t *trial) {
-			t.counted(t.maps(sys.ProtNone, shared, nil))
+			t.counted(t.asks(sys.ProtNone, shared))
 			if n := t.areasOf(commitSize); n > 0 {
 				t.stop(Failed, "%d mappings are left", n)
 			}

@@ -17,11 +17,10 @@
 //   - An event is not yet pressure: a trigger of an unprivileged process may fire when it is
 //     armed, for what lies before. The Watcher looks at the sum of stalls: an event is
 //     [Event.Confirmed] where it grew by the threshold within the last windows.
-//   - Readers disturb. One who reads a file when the kernel's averages are due, every two
-//     seconds, keeps triggers of unprivileged processes from being judged, this process too:
-//     they tell late, or never. One who reads more often than the kernel ticks keeps the sum
-//     from growing (probes psi-starved and psi-lost). The Watcher reads once a window, and
-//     when it was told something; and tells of growth itself where the trigger has not.
+//   - Who reads the file keeps triggers of unprivileged processes from being judged, this
+//     process too: they tell late, or never. The Watcher reads the sums once a window anyway,
+//     and tells of growth itself where the trigger has not. One who reads
+//     more often than the kernel ticks keeps even the sums from growing (probe psi-lost).
 //   - A cgroup that is removed wakes its triggers with an error: [Event.Gone].
 //
 // Whether the kernel counts at all is told apart from no pressure: [ErrAbsent], [ErrOff].
