@@ -144,6 +144,35 @@ func TestRecordUnwritable(t *testing.T) {
 	}
 }
 
+// A directory into which others can put a record is not believed, nor is a link to one.
+func TestRecordOfOthers(t *testing.T) {
+	f := newFake(linux73)
+	c := f.control(t, Options{})
+	start(t, c, planned())
+	if err := os.Chmod(c.dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Stop(t.Context()); err == nil || !strings.Contains(err.Error(), "not this user's alone") || len(f.active) != 2 {
+		t.Errorf("anybody's: %v, %v", err, f.active)
+	}
+	if err := os.Chmod(c.dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(c.dir, link); err != nil {
+		t.Fatal(err)
+	}
+	real := c.dir
+	c.dir = link
+	if _, err := c.Stop(t.Context()); err == nil || len(f.active) != 2 {
+		t.Errorf("a link: %v, %v", err, f.active)
+	}
+	c.dir = real
+	if _, err := c.Stop(t.Context()); err != nil || len(f.active) != 0 {
+		t.Errorf("the control: %v, %v", err, f.active)
+	}
+}
+
 // Of two that change the interface, one waits for the other.
 func TestLock(t *testing.T) {
 	f := newFake(linux73)
