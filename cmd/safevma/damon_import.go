@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -32,7 +33,7 @@ are left out. With --check nothing is written: it says what is in the file. Exit
 			if check {
 				to = ""
 			}
-			s, err := importDAMON(cmd.InOrStdin(), args[0], to)
+			s, err := importDAMON(cmd.Context(), cmd.InOrStdin(), args[0], to)
 			switch {
 			case errors.Is(err, damo.ErrMalformed):
 				return usage(fmt.Errorf("%s: %w", args[0], err))
@@ -57,7 +58,7 @@ type nobody struct{}
 func (nobody) Write(recording.Entry) error { return nil }
 
 // importDAMON makes the file, or leaves none that is not whole. Without a name it only reads.
-func importDAMON(stdin io.Reader, name, out string) (s damo.Summary, err error) {
+func importDAMON(ctx context.Context, stdin io.Reader, name, out string) (s damo.Summary, err error) {
 	in := stdin
 	if name != "-" {
 		file, err := os.Open(name)
@@ -67,6 +68,7 @@ func importDAMON(stdin io.Reader, name, out string) (s damo.Summary, err error) 
 		defer file.Close()
 		in = file
 	}
+	in = &until{ctx, in}
 	program := "safevma " + tool().Version
 	if out == "" {
 		return damo.Import(in, program, nobody{})
@@ -81,4 +83,18 @@ func importDAMON(stdin io.Reader, name, out string) (s damo.Summary, err error) 
 		err = errors.Join(err, os.Remove(out))
 	}
 	return s, err
+}
+
+// until reads as long as a context has not ended.
+type until struct {
+	ctx context.Context
+	in  io.Reader
+}
+
+// Read implements io.Reader.
+func (u *until) Read(b []byte) (int, error) {
+	if err := context.Cause(u.ctx); err != nil {
+		return 0, err
+	}
+	return u.in.Read(b)
 }

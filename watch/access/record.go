@@ -25,13 +25,13 @@ type RecordOptions struct {
 
 // Progress is what was recorded so far.
 type Progress struct {
-	Elapsed   time.Duration `json:"elapsed_ns"`
-	Snapshots uint64        `json:"snapshots"`
-	Partial   uint64        `json:"partial_snapshots"`
-	Applied   uint64        `json:"applied_regions"`
-	Lost      uint64        `json:"lost_events"`
-	Files     int           `json:"files"` // how many were begun
-	Bytes     int64         `json:"bytes"` // of the one that is written
+	Elapsed   time.Duration
+	Snapshots uint64
+	Partial   uint64
+	Applied   uint64
+	Lost      uint64
+	Files     int   // how many were begun
+	Bytes     int64 // of the one that is written
 }
 
 // How often is looked at what.
@@ -80,7 +80,7 @@ type recorder struct {
 func (r *recorder) progress() Progress {
 	p := r.count
 	p.Elapsed = time.Since(r.begun)
-	if r.file != nil {
+	if r.file != nil && r.file.Writer != nil {
 		p.Bytes = r.file.Size()
 	}
 	return p
@@ -117,7 +117,7 @@ func (r *recorder) beginFile(w *recording.Writer) error {
 
 func (r *recorder) close() (err error) {
 	if r.file != nil && r.file.Writer != nil && !r.ended {
-		err = r.file.Close(r.end("an error"))
+		_ = r.file.Close(r.end("an error")) // why it ended is told already
 	}
 	if r.instance != nil {
 		err = errors.Join(err, r.instance.Close())

@@ -283,3 +283,30 @@ func TestRecordTurn(t *testing.T) {
 		t.Errorf("%v, %v", got, err)
 	}
 }
+
+// Where the file can't be made, the error says so, and no instance is left. With a limit,
+// neither may the one be there that it becomes.
+func TestRecordExists(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "r")
+	if err := os.WriteFile(name+".1", []byte("kept"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range []RecordOptions{{Name: name, Most: 1 << 20}, {Name: name + ".1"}} {
+		_, err := Record(t.Context(), o)
+		if errors.Is(err, tracefs.ErrAbsent) || errors.Is(err, tracefs.ErrDenied) {
+			t.Skip(err)
+		}
+		if !errors.Is(err, fs.ErrExist) || !strings.Contains(err.Error(), name+".1") {
+			t.Errorf("%+v: %v", o, err)
+		}
+		if left := instances(t); len(left) > 0 {
+			t.Errorf("left: %v", left)
+		}
+	}
+	if text, err := os.ReadFile(name + ".1"); err != nil || string(text) != "kept" {
+		t.Errorf("%q, %v", text, err)
+	}
+	if _, err := os.Stat(name); !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+}

@@ -241,6 +241,7 @@ func TestMalformed(t *testing.T) {
 		{`[{"target_id": 1e30}]`, "the number"},
 		{`[{"intervals": no}]`, "byte "},
 		{strings.Replace(records, `"start_time": 2000`, `"start_time": 9223372036854775808`, 1), "a snapshot from"},
+		{`[{"snapshots": [{"regions": [` + strings.Repeat(`{},`, regionsMost) + `{}]}]}]`, "more than 1048576 regions"},
 		{"\x78\x9cnot compressed", "malformed"},
 	} {
 		_, _, err := imported(t, c.text)

@@ -184,7 +184,14 @@ func (f *record) snapshot() error {
 	return f.sink.snapshot(&f.entry)
 }
 
+// regionsMost bounds the memory that a snapshot takes: a little that is compressed may say
+// that there are any number. damo asks the kernel for a thousand.
+const regionsMost = 1 << 20
+
 func (f *record) region() error {
+	if len(f.entry.Regions) >= regionsMost {
+		return f.wrong("a snapshot of more than %d regions", regionsMost)
+	}
 	var r damon.Region
 	err := f.object(func(key []byte) error {
 		switch string(key) {

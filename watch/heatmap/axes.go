@@ -3,6 +3,8 @@ package heatmap
 import (
 	"fmt"
 	"strconv"
+
+	"github.com/safevma/safevma/guarantee"
 )
 
 // The measures of pictures, in pixels.
@@ -66,7 +68,7 @@ func (m *Map) Title() string {
 		if pid, ok := c.TargetPID(m.Stream.Target); ok {
 			what += fmt.Sprintf(", pid %d", pid)
 		} else if c.Operations != "" {
-			what += ", " + string(c.Operations)
+			what += ", " + guarantee.Text(string(c.Operations))
 		}
 	}
 	return "Accesses to memory: " + what

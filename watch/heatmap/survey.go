@@ -15,6 +15,8 @@ var (
 	ErrNothing = errors.New("nothing to draw")
 	// ErrShort: what is to be drawn is shorter or smaller than the cells are many.
 	ErrShort = errors.New("too short")
+	// ErrLarge: there are more cells than a picture may have.
+	ErrLarge = errors.New("too many cells")
 )
 
 // Source calls fn for each entry of a recording, from the beginning, whenever it is

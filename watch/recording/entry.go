@@ -173,12 +173,16 @@ func (e *Snapshot) append(b []byte) []byte {
 	return b
 }
 
+// regionLeast is how many bytes a region has at least: a number cannot ask for more memory
+// than that of a block.
+const regionLeast = 4
+
 func (e *Snapshot) parse(b *body) {
 	e.Thread = int(b.int())
 	b.ints(&e.Start, &e.End)
 	b.uints(&e.Target, &e.Expected)
 	n := b.uint()
-	if n > uint64(len(b.left)) { // each region has several bytes
+	if n > uint64(len(b.left))/regionLeast {
 		b.fail()
 		return
 	}
