@@ -7,10 +7,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
 	"github.com/safevma/safevma/kernel/tracefs"
+	"github.com/safevma/safevma/watch/access"
 	"github.com/safevma/safevma/watch/recording"
 )
 
@@ -53,6 +56,57 @@ func TestDAMONRecordSignals(t *testing.T) {
 		if err := f.Close(); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// Kdamonds that begin while it is recorded, one after the other, are known before what they
+// tell, and told apart.
+func TestDAMONRecordRestart(t *testing.T) {
+	freeDAMON(t)
+	name := filepath.Join(t.TempDir(), "r")
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var snapshots atomic.Uint64
+	done := make(chan error, 1)
+	go func() {
+		_, err := access.Record(ctx, access.RecordOptions{Name: name, Program: "test", Progress: func(p access.Progress) { snapshots.Store(p.Snapshots) }})
+		done <- err
+	}()
+	waitFor(t, func() bool { info, err := os.Stat(name); return err == nil && info.Size() > 100 })
+	for range 2 {
+		before := snapshots.Load()
+		if _, _, err := damonCommand(t, "start", strconv.Itoa(os.Getpid())); err != nil {
+			t.Fatal(err)
+		}
+		waitFor(t, func() bool { return snapshots.Load() > before })
+		if _, _, err := damonCommand(t, "stop"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stop()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	f, err := recording.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	known, told := map[int]bool{}, map[int]bool{}
+	if err := f.Each(func(e recording.Entry) error {
+		switch e := e.(type) {
+		case *recording.Setup:
+			for _, c := range e.Contexts {
+				known[c.Thread] = c.Intervals.Aggr > 0
+			}
+		case *recording.Snapshot:
+			if told[e.Thread] = true; !known[e.Thread] {
+				t.Errorf("thread %d tells, and nobody has said how it watches", e.Thread)
+			}
+		}
+		return nil
+	}); err != nil || f.Damage != nil || len(told) != 2 {
+		t.Errorf("%v, %v, threads %v", err, f.Damage, told)
 	}
 }
 
