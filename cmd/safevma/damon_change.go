@@ -48,7 +48,10 @@ func (d *damonChange) plan(cmd *cobra.Command, base []damon.Kdamond) ([]damon.Kd
 	var file any
 	if d.file != "" {
 		var err error
-		if file, err = plan.Load(d.file, cmd.InOrStdin()); err != nil {
+		file, err = plan.Load(d.file, cmd.InOrStdin())
+		if err != nil && !errors.Is(err, damon.ErrMalformed) {
+			return nil, notMeasurable(err) // as lint says of a file that can't be read
+		} else if err != nil {
 			return nil, err
 		}
 	}
@@ -83,6 +86,7 @@ func (d *damonChange) do(cmd *cobra.Command, change func(context.Context, *damon
 // damonFailed gives an error its exit status.
 func damonFailed(err error) error {
 	var (
+		told        *exit
 		invalid     *damon.Invalid
 		words       *plan.Error
 		unsupported *damon.Unsupported
@@ -91,6 +95,8 @@ func damonFailed(err error) error {
 		failed      *damon.Failed
 	)
 	switch {
+	case errors.As(err, &told):
+		return err
 	case errors.As(err, &failed) && (len(failed.Left) > 0 || failed.Undo != nil):
 		return &exit{exitFindings, err}
 	case errors.Is(err, damon.ErrForeign):

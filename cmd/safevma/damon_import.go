@@ -33,11 +33,12 @@ are left out. With --check nothing is written: it says what is in the file. Exit
 			if check {
 				to = ""
 			}
+			var unread *os.PathError
 			s, err := importDAMON(cmd.Context(), cmd.InOrStdin(), args[0], to)
 			switch {
 			case errors.Is(err, damo.ErrMalformed):
 				return usage(fmt.Errorf("%s: %w", args[0], err))
-			case errors.Is(err, os.ErrExist), errors.Is(err, os.ErrNotExist):
+			case errors.Is(err, os.ErrExist), errors.Is(err, os.ErrNotExist), errors.As(err, &unread) && unread.Path == args[0]:
 				return usage(err)
 			case err != nil:
 				return internal(err)
