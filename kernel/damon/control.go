@@ -227,7 +227,16 @@ func (c *Control) Stop(ctx context.Context) (*Change, error) {
 		return change, nil
 	}
 	var errs []error
-	for _, w := range change.Writes {
+	for n, w := range change.Writes {
+		if w.File == countFile { // turning off takes its time: somebody else may have set up something
+			if _, adopted, err := c.look(); err != nil {
+				errs = append(errs, fmt.Errorf("turned off, and no more: %w", err))
+				break
+			} else if adopted {
+				change.Writes = change.Writes[:n]
+				break
+			}
+		}
 		errs = append(errs, c.fs.command(w))
 	}
 	if err := errors.Join(errs...); err != nil {

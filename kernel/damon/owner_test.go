@@ -224,3 +224,24 @@ func TestTurns(t *testing.T) {
 		t.Errorf("%+v, %+v", a, b)
 	}
 }
+
+// What somebody else sets up while kdamonds are being turned off is not removed with them.
+func TestStopIntruder(t *testing.T) {
+	f := newFake(linux73)
+	c := f.control(t, Options{})
+	start(t, c, planned())
+	f.refuses = func(file string) error {
+		if file != "1/state" {
+			return nil
+		}
+		f.refuses = nil
+		f.end(1)
+		return errors.Join(f.store("nr_kdamonds", "2"), f.store("0/contexts/nr_contexts", "1"))
+	}
+	if _, err := c.Stop(t.Context()); !errors.Is(err, ErrForeign) {
+		t.Error(err)
+	}
+	if f.files["nr_kdamonds"] != "2" || f.files["0/contexts/nr_contexts"] != "1" {
+		t.Errorf("removed: %v", f.files["nr_kdamonds"])
+	}
+}
