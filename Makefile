@@ -53,13 +53,13 @@ TESTFLAGS ?= -v
 lab: lab-build ## run tests inside: PKG=./kernel/vma KERNEL=6.12 LABFLAGS="--disk xfs" TESTFLAGS="-run X"
 	CGO_ENABLED=0 $(GO) test -count=1 -exec '$(CURDIR)/$(LAB) exec --kernel $(KERNEL) $(LABFLAGS)' $(TESTFLAGS) $(PKG)
 
-INSIDE := ./lab ./lab/feature ./internal/sys ./kernel/... ./pmem/medium/... ./examples/...
+INSIDE := ./lab ./lab/feature ./internal/sys ./internal/minimal ./kernel/... ./pmem/medium/... ./guard ./examples/...
 lab-test: lab-build ## run the tests of what talks to kernels inside: on 6.1, 6.12, the newest, and on arm64
 	for kernel in 6.1 6.12 newest; do \
-		CGO_ENABLED=0 $(GO) test -count=1 -exec "$(CURDIR)/$(LAB) exec --kernel $$kernel --nvdimm ext4 --disk ext4 --numa 2 --persistence cpu" $(INSIDE) || exit 1; \
+		CGO_ENABLED=0 $(GO) test -count=1 -timeout 30m -exec "$(CURDIR)/$(LAB) exec --kernel $$kernel --nvdimm ext4 --disk ext4 --numa 2 --persistence cpu" $(INSIDE) || exit 1; \
 		CGO_ENABLED=0 $(GO) test -count=1 -exec "$(CURDIR)/$(LAB) exec --kernel $$kernel" -run TestDAMON ./cmd/safevma || exit 1; \
 	done
-	CGO_ENABLED=0 GOARCH=arm64 $(GO) test -count=1 -exec '$(CURDIR)/$(LAB) exec --kernel 6.12 --arch arm64 --numa 2' $(INSIDE)
+	CGO_ENABLED=0 GOARCH=arm64 $(GO) test -count=1 -timeout 30m -exec '$(CURDIR)/$(LAB) exec --kernel 6.12 --arch arm64 --numa 2' $(INSIDE)
 
 .PHONY: crash-nightly
 crash-nightly: ## recover and check ten million images that a failure may leave, and more
@@ -96,6 +96,24 @@ ledger: build lab-build ## make docs/ledger.md anew: what probes say on this ker
 	cp docs/ledger.head $(LEDGER)/ledger.md
 	$(BIN) probe diff --output markdown $(LEDGER)/here.json $(foreach kernel,$(KERNELS) arm64,$(LEDGER)/$(kernel).json) >> $(LEDGER)/ledger.md || test $$? = 1
 	mv $(LEDGER)/ledger.md docs/ledger.md
+
+.PHONY: run-matrix
+MATRIX := $(CURDIR)/bin/run-matrix
+MATRIX_KERNELS ?= 6.1 6.12 newest
+run-matrix: lab-build ## make docs/run-matrix.md anew: attacks under the profiles of safevma run, here and on the lab's kernels (as root)
+	rm -rf $(MATRIX) && mkdir -p $(MATRIX)
+	CGO_ENABLED=0 $(GO) test -c -o $(MATRIX)/guard.test ./guard
+	(cd guard && SAFEVMA_RUN_MATRIX=1 $(MATRIX)/guard.test -test.run 'TestMatrixPart$$') > $(MATRIX)/here
+	for kernel in $(MATRIX_KERNELS); do \
+		(cd guard && SAFEVMA_RUN_MATRIX=1 $(CURDIR)/$(LAB) exec --kernel $$kernel --timeout 20m \
+			$(MATRIX)/guard.test -test.run 'TestMatrixPart$$') > $(MATRIX)/lab-$$kernel || exit 1; \
+	done
+	rm -f guard/testdata/run-matrix/*.json && mkdir -p guard/testdata/run-matrix
+	for part in $(MATRIX)/here $(MATRIX)/lab-*; do \
+		series=$$(sed -n 's/^ "kernel": "\([0-9]*\.[0-9]*\).*/\1/p' $$part) && \
+		sed '/^}$$/q' $$part > guard/testdata/run-matrix/$$(basename $$part | sed "s/^here/$$series/; s/^lab-.*/lab-$$series/").json || exit 1; \
+	done
+	$(GO) test -count=1 -run 'TestMatrix$$' ./guard -update
 
 generate: build ## make the generated files anew
 	$(BIN) guarantees --output markdown > docs/guarantees.md
@@ -147,6 +165,10 @@ bench-read: ## run the benchmarks of reading and auditing
 BENCHFLAGS ?= -docs ../docs/benchmarks.md
 bench-peers: ## compare pools with their peers: BENCHFLAGS="-tables transactions -rounds 9"
 	cd bench && $(GO) run . $(BENCHFLAGS)
+
+.PHONY: bench-run
+bench-run: ## measure what the profiles of safevma run cost, and write the tables of docs/benchmarks.md (as root)
+	cd bench && $(GO) run . -tables run-start,run-calls -docs ../docs/benchmarks.md
 
 bench-deps: ## install the peers in C that pools are compared with (Debian, as root)
 	apt-get update -qq

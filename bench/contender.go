@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/safevma/safevma/bench/launch"
 	"github.com/safevma/safevma/bench/measure"
 	"github.com/safevma/safevma/bench/pool"
 	"github.com/safevma/safevma/bench/secrets"
@@ -33,6 +34,9 @@ func works() map[string]work {
 		"pool-buckets": pooled(pool.Buckets, pmem.Options{}),
 	}
 	maps.Copy(all, secretWorks())
+	for name, do := range launch.Works {
+		all[name] = do
+	}
 	for name, open := range store.All {
 		all[name] = func(folder string, n, ops int) (pool.Result, error) {
 			m, note, err := store.Commits(open, folder, n, ops)

@@ -1,15 +1,17 @@
 package main
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/safevma/safevma/bench/compare"
+	"github.com/safevma/safevma/bench/launch"
 )
 
 // tables are all that there are, in the order of the page. A new one needs its markers on
 // the page.
 func tables() []compare.Table {
-	return []compare.Table{transactions(), crc(), commits(1), commits(16), keeping()}
+	return []compare.Table{transactions(), crc(), commits(1), commits(16), keeping(), starts(), calls()}
 }
 
 const aboutTransactions = `One thread. A transaction changes as many distinct objects of 64 bytes as it says, each wholly,
@@ -147,4 +149,43 @@ func keeping() compare.Table {
 				ours("safevma", "secret-window", 300_000, map[string]float64{"window": -1.1})),
 		},
 	}
+}
+
+const aboutStarts = `*Start and end* is from executing ` + "`safevma run`" + ` to its end, of a static program that does nothing; *none*
+executes the program alone. Where a violation kills, the program is brought to its first instruction twice. The
+others are of a program that runs: *map a program* is an executable mapping of a file and its end, at which under wx
+and safety another process looks; *execute* is a static program executed and waited for. CPU time is of the process
+that waits alone.`
+
+func starts() compare.Table {
+	return compare.Table{
+		ID: "run-start", Title: "safevma run: starts", About: aboutStarts,
+		Place: compare.NoFile, Clock: compare.Wall, Unit: time.Microsecond,
+		Match: []compare.Match{
+			{Works: []compare.Work{{Measure: "start", Title: "start and end"}}, Contenders: launches("run-start", 400)},
+			{Works: []compare.Work{{Measure: "code", Title: "map a program"}, {Measure: "execute", Title: "execute"}}, Contenders: launches("run-waits", 2000)},
+		},
+	}
+}
+
+const aboutCalls = `System calls of a program that was started under a profile, beside the same program alone. *getppid* does
+next to nothing itself: what it costs more is the seccomp filter. *mmap, munmap* and *mprotect, twice* are of memory
+that is not executable, which the filter lets through after it has looked at their arguments.`
+
+func calls() compare.Table {
+	return compare.Table{
+		ID: "run-calls", Title: "safevma run: calls", About: aboutCalls,
+		Place: compare.NoFile, Clock: compare.CPU, Unit: time.Nanosecond,
+		Match: []compare.Match{{
+			Works:      []compare.Work{{Measure: "getppid", Title: "getppid"}, {Measure: "map", Title: "mmap, munmap"}, {Measure: "protect", Title: "mprotect, twice"}},
+			Contenders: launches("run-calls", 1_000_000),
+		}},
+	}
+}
+
+func launches(work string, ops int) (all []compare.Contender) {
+	for i, name := range launch.Profiles {
+		all = append(all, compare.Contender{Name: cmp.Or(name, "none"), Work: work, N: i, Ops: ops})
+	}
+	return all
 }

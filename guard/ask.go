@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"syscall"
@@ -137,6 +138,9 @@ func (k *keeper) askState(t *tracee) error {
 			got = result(errno)
 		}
 		own, e := sys.Prctl(q.option)
+		if q.rule == NoMerge && errno == syscall.EINVAL && e == syscall.EINVAL {
+			continue // the kernel knows of none: see unmerged, and what madvise answers
+		}
 		control := fmt.Sprintf("%d of the process that started it", own)
 		shown := e == nil && uint64(own) != q.want
 		if q.rule == NoMerge { // 0 is what a process has; that it can be 1 is seen here
@@ -223,20 +227,17 @@ func (k *keeper) askCode(t *tracee) error {
 
 const pageSize = 4096
 
-// askWatch asks to map a memfd executable, and not.
+// askWatch asks to map a memfd executable, and not: the one with the order, with which the program begins
+// whether or not it may make one, and which is closed then.
 func (k *keeper) askWatch(t *tracee) error {
 	if !k.order.Settings.on(MemfdWatch) {
 		return nil
 	}
-	fd, errno, err := t.call("memfd_create", t.name(), sys.MfdNoexecSeal)
-	if err != nil || errno != 0 {
-		return err
-	}
-	_, errno, err = t.call("mmap", 0, pageSize, sys.ProtRead|sys.ProtExec, sys.MapPrivate, fd, 0)
+	_, errno, err := t.call("mmap", 0, pageSize, sys.ProtRead|sys.ProtExec, sys.MapPrivate, k.probe, 0)
 	if err != nil {
 		return err
 	}
-	at, plain, err := t.call("mmap", 0, pageSize, sys.ProtRead, sys.MapPrivate, fd, 0)
+	at, plain, err := t.call("mmap", 0, pageSize, sys.ProtRead, sys.MapPrivate, k.probe, 0)
 	if err != nil {
 		return err
 	}
@@ -245,8 +246,8 @@ func (k *keeper) askWatch(t *tracee) error {
 			return err
 		}
 	}
-	if _, _, err := t.call("close", fd); err != nil {
-		return err
+	if _, e, err := t.call("close", k.probe); err != nil || e != 0 {
+		return fmt.Errorf("close the memfd that was tried: %w", errors.Join(err, asError(e)))
 	}
 	return k.say(MemfdWatch, "mmap(PROT_READ|PROT_EXEC) of a memfd", result(errno), "EACCES", "mmap(PROT_READ): "+result(plain), plain == 0)
 }

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"unsafe"
 
+	"github.com/safevma/safevma/internal/minimal"
 	"github.com/safevma/safevma/internal/sys"
 )
 
@@ -75,6 +76,9 @@ var attacks = []attack{
 	}, "EACCES", false},
 	{"memfd-twice", "one memfd mapped writable, and again executable", func() error {
 		f, err := sys.MemfdCreate("x", sys.MfdNoexecSeal)
+		if errors.Is(err, syscall.EINVAL) { // before Linux 6.3
+			f, err = sys.MemfdCreate("x", 0)
+		}
 		if err != nil {
 			return err
 		}
@@ -104,11 +108,10 @@ var attacks = []attack{
 		return err
 	}, "EPERM", false},
 	{"tmpfile-map", "a file without a name in /tmp, mapped executable", func() error {
-		fd, err := syscall.Open("/tmp", syscall.O_RDWR|0x410000, 0o700) // O_TMPFILE
+		f, err := sys.TempFile("/tmp")
 		if err != nil {
 			return err
 		}
-		f := os.NewFile(uintptr(fd), "tmpfile")
 		if err := f.Truncate(page); err != nil {
 			return err
 		}
@@ -116,7 +119,7 @@ var attacks = []attack{
 		return err
 	}, "EACCES", false},
 	{"shebang", "a script written to /tmp", func() error {
-		return executed("/tmp", func(f *os.File) error { _, err := f.WriteString("#!/bin/true\n"); return err })
+		return executed("/tmp", func(f *os.File) error { _, err := f.WriteString("#!" + other().Path + "\n"); return err })
 	}, "EACCES", false},
 	{"proc-self-mem", "code written over by /proc/self/mem", func() error {
 		f, err := os.OpenFile("/proc/self/mem", os.O_RDWR, 0)
@@ -140,7 +143,7 @@ var attacks = []attack{
 		return err
 	}, "EROFS", true},
 	{"user-namespace", "a user namespace, to be root in", func() error {
-		cmd := exec.Command("/bin/true")
+		cmd := other()
 		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: sys.NewUser}
 		return cmd.Run()
 	}, "EPERM", false},
@@ -149,7 +152,7 @@ var attacks = []attack{
 		return err
 	}, "EPERM", false},
 	{"ptrace", "another process traced", func() error {
-		cmd := exec.Command("/bin/true")
+		cmd := other()
 		cmd.SysProcAttr = &syscall.SysProcAttr{Ptrace: true}
 		runtime.LockOSThread()
 		if err := cmd.Start(); err != nil {
@@ -185,6 +188,24 @@ var attacks = []attack{
 		defer os.Remove("x")
 		return exec.Command("./x").Run()
 	}, "EACCES", false},
+	{"inherited-file", "a file in /tmp that was open when it was started, written, and mapped executable", func() error {
+		if _, err := os.Stdin.Write(make([]byte, page)); err != nil {
+			return err
+		}
+		_, err := mapped(rx, sys.MapShared, os.Stdin)
+		return err
+	}, "EACCES", false},
+	{"folder-given", "a folder in /tmp that somebody else sent, entered, and a program in it", func() error {
+		f, err := sys.ReceiveDescriptor(os.Stdin, "given")
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(f.Chdir(), f.Close(), here("x")); err != nil {
+			return err
+		}
+		defer os.Remove("x")
+		return exec.Command("./x").Run()
+	}, "EACCES", false},
 	{"memfd-given", "a program in a memfd that somebody else made and sent", func() error {
 		f, err := sys.ReceiveDescriptor(os.Stdin, "given")
 		if err != nil {
@@ -194,8 +215,11 @@ var attacks = []attack{
 		cmd.ExtraFiles = []*os.File{f}
 		return cmd.Run()
 	}, "EACCES", false},
-	{"child-write", "a write to the memory of a child, by /proc/PID/mem", func() error { return childMemory(os.O_RDWR) }, "EROFS", false},
-	{"child-read", "the memory of a child read, by /proc/PID/mem", func() error { return childMemory(os.O_RDONLY) }, "open", false},
+	{"child-write", "a write to the memory of a child, by /proc/PID/mem", func() error { return childMemory(other(), os.O_RDWR) }, "EROFS", false},
+	{"child-read", "the memory of a child read, by /proc/PID/mem", func() error { return childMemory(other(), os.O_RDONLY) }, "open", false},
+	{"child-unreadable", "the same, where the child is of a program whose file it can't read", func() error {
+		return childMemory(exec.Command(other().Path+unreadable), os.O_RDONLY)
+	}, "EACCES", true},
 	{"own-listener", "a filter of its own, to answer for what is watched", func() error {
 		runtime.LockOSThread()
 		if err := sys.NoNewPrivileges(); err != nil {
@@ -213,7 +237,7 @@ func memfdProgram(flags int, name string) error {
 	if err != nil {
 		return err
 	}
-	if err := copyTrue(f); err != nil {
+	if err := copySmall(f); err != nil {
 		return err
 	}
 	cmd := exec.Command(fmt.Sprintf(name, 3))
@@ -221,13 +245,10 @@ func memfdProgram(flags int, name string) error {
 	return cmd.Run()
 }
 
-func writtenProgram(folder string) error { return executed(folder, copyTrue) }
+func writtenProgram(folder string) error { return executed(folder, copySmall) }
 
-func copyTrue(f *os.File) error {
-	text, err := os.ReadFile("/bin/true")
-	if err == nil {
-		_, err = f.Write(text)
-	}
+func copySmall(f *os.File) error {
+	_, err := f.Write(minimal.Program(minimal.PlainStack))
 	return err
 }
 
@@ -286,12 +307,11 @@ func here(name string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(copyTrue(f), f.Close())
+	return errors.Join(copySmall(f), f.Close())
 }
 
 // childMemory opens the memory of a child, which is stopped at a read.
-func childMemory(how int) error {
-	cmd := exec.Command("/bin/cat")
+func childMemory(cmd *exec.Cmd, how int) error {
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return err

@@ -41,6 +41,7 @@ func below(pid, depth int) int {
 // TestStageKilled: whichever process between the launcher and the program is killed, the program ends, and
 // the launcher says so.
 func TestStageKilled(t *testing.T) {
+	distribution(t)
 	profiles := []string{"wx", "secrets"}
 	if testing.Short() {
 		profiles = profiles[:1]
@@ -84,6 +85,7 @@ func TestStageKilled(t *testing.T) {
 
 // TestKilledEarly: a launcher or a stage that is killed at any time of the launch leaves nothing.
 func TestKilledEarly(t *testing.T) {
+	distribution(t)
 	times := 24
 	if testing.Short() {
 		times = 6
@@ -109,7 +111,7 @@ func TestKilledEarly(t *testing.T) {
 		go func() { done <- cmd.Wait() }()
 		select {
 		case <-done:
-		case <-time.After(20 * time.Second):
+		case <-time.After(time.Minute):
 			_ = cmd.Process.Kill()
 			t.Fatalf("after the kill of number %d it goes on: %s", depth, problems.String())
 		}
@@ -119,6 +121,7 @@ func TestKilledEarly(t *testing.T) {
 
 // TestEarlySignal: a signal before the first instruction ends the launch, or is none of its business.
 func TestEarlySignal(t *testing.T) {
+	distribution(t)
 	times := 16
 	if testing.Short() {
 		times = 4
@@ -149,6 +152,7 @@ func TestEarlySignal(t *testing.T) {
 
 // TestManyLaunches: launches in a row leave no process, cgroup or mount.
 func TestManyLaunches(t *testing.T) {
+	distribution(t)
 	count := 100
 	if testing.Short() {
 		count = 3

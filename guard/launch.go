@@ -1,7 +1,6 @@
 package guard
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -25,6 +24,9 @@ type Config struct {
 	Without []Rule
 	// Dry goes up to the program's first instruction, and ends it there.
 	Dry bool
+	// Keep are descriptors that the program gets, from 3 on in their order (see [Activated]). They are
+	// closed here when they were passed on. One that leads around the rules is an error.
+	Keep []*os.File
 	// Verdicts is called once, when the program is at its first instruction.
 	Verdicts func(*Launch)
 
@@ -70,6 +72,11 @@ func Run(c Config) (syscall.WaitStatus, error) {
 	}
 	if c.Settings == nil || len(c.Command) == 0 {
 		return 0, errors.New("a launch takes settings and a command")
+	}
+	for i, f := range c.Keep {
+		if err := passable(f); err != nil {
+			return 0, fmt.Errorf("descriptor %d is not passed on: %w", firstFD+i, err)
+		}
 	}
 	path, err := exec.LookPath(c.Command[0])
 	if err != nil && !errors.Is(err, exec.ErrDot) {
@@ -167,78 +174,9 @@ func (l *launcher) signals() (caught []os.Signal) {
 // errDry ends a launch at the program's first instruction.
 var errDry = errors.New("not to be started")
 
-// start starts the outer stage, in its namespaces and its cgroup.
-func (l *launcher) start(path string) error {
-	s := l.config.Settings
-	o := order{Settings: *s, Path: path, Args: l.config.Command, Env: os.Environ(), Skip: l.config.skip, Ignored: l.ignored}
-	if s.on(Lock) && os.Geteuid() == 0 {
-		o.Keep = []int{sys.CapIPCLock} // root too is held to the limit without it
-	}
-	file, err := orderFile(&o)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	ours, theirs, err := sys.SocketPair("stage")
-	if err != nil {
-		return err
-	}
-	defer theirs.Close()
-	l.wire = newWire(ours)
-	l.outer = next("outer", file, theirs)
-	if s.contained() {
-		l.outer.SysProcAttr.Cloneflags = sys.NewPID | sys.NewNS
-		if os.Geteuid() != 0 {
-			asOrdinaryUser(l.outer.SysProcAttr)
-		}
-	}
-	if err := l.outer.Start(); err != nil {
-		return startError(err)
-	}
-	if l.group != nil {
-		if err := l.group.Add(l.outer.Process.Pid); err != nil {
-			l.launch.Steps = append(l.launch.Steps, Step{MemoryGroup, "", err.Error()})
-		}
-	}
-	return l.wire.send(message{Go: true})
-}
-
-// startError says what to do about a stage that can't be started.
-func startError(err error) error {
-	switch {
-	case errors.Is(err, os.ErrNotExist):
-		return fmt.Errorf("this program can't start itself anew: mount proc at /proc: %w", err)
-	case errors.Is(err, os.ErrPermission):
-		return fmt.Errorf("no new namespaces are to be had here, as inside another launch, in many containers, or where an ordinary user "+
-			"may not make a user namespace (user_namespaces(7)): start it outside: %w", err)
-	}
-	return fmt.Errorf("start in new namespaces: %w", err)
-}
-
-// asOrdinaryUser puts a user namespace around the others. Ids are in it what they are outside; the
-// capabilities in it, which are those of the stages, pass through execve as ambient ones.
-func asOrdinaryUser(a *syscall.SysProcAttr) {
-	a.Cloneflags |= sys.NewUser
-	a.AmbientCaps = []uintptr{sys.CapSysAdmin, sys.CapSetPCAP, sys.CapSysPtrace}
-	uid, gid := os.Geteuid(), os.Getegid()
-	a.UidMappings = []syscall.SysProcIDMap{{ContainerID: uid, HostID: uid, Size: 1}}
-	a.GidMappings = []syscall.SysProcIDMap{{ContainerID: gid, HostID: gid, Size: 1}}
-}
-
-func orderFile(o *order) (*os.File, error) {
-	file, err := sys.MemfdCreate("order", sys.MfdNoexecSeal)
-	if err != nil {
-		return nil, err
-	}
-	if err := json.NewEncoder(file).Encode(o); err != nil {
-		file.Close()
-		return nil, err
-	}
-	return file, nil
-}
-
 // end ends what is left of the stages: init of a namespace takes all that is in it along.
 func (l *launcher) end() {
+	_ = sys.Shutdown(l.wire.socket) // which the inner stage sees; closing it would wait for who reads from it
 	l.wire.socket.Close()
 	_ = l.outer.Process.Kill()
 	_ = l.outer.Wait()

@@ -1,6 +1,7 @@
 package guard_test
 
 import (
+	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
@@ -27,6 +28,9 @@ func TestMain(m *testing.M) {
 			os.Exit(failed(err))
 		}
 	}
+	if os.Getenv(managerEnv) != "" {
+		os.Exit(manager())
+	}
 	if profiles := os.Getenv(launchEnv); profiles != "" {
 		os.Unsetenv(launchEnv)
 		os.Exit(launch(profiles))
@@ -36,6 +40,13 @@ func TestMain(m *testing.M) {
 	}
 	if name := os.Getenv(workloadEnv); name != "" {
 		os.Exit(workload(name))
+	}
+	if n := os.Getenv(serviceEnv); n != "" {
+		os.Exit(service(n))
+	}
+	if text := os.Getenv(sayEnv); text != "" {
+		fmt.Println(text)
+		os.Exit(0)
 	}
 	if name := os.Getenv(hogEnv); name != "" {
 		os.Exit(hog(name))
@@ -66,6 +77,8 @@ const (
 	withoutEnv = "SAFEVMA_GUARD_WITHOUT"
 	skipEnv    = "SAFEVMA_GUARD_SKIP"
 	nestedEnv  = "SAFEVMA_GUARD_NESTED" // asks the victim to be a launcher
+	sayEnv     = "SAFEVMA_GUARD_SAY"    // asks the victim to write a line
+	planEnv    = "SAFEVMA_GUARD_PLAN"   // asks a launcher to write what does not hold, and to start nothing
 )
 
 // launcher is the command that starts a program under profiles.
@@ -95,6 +108,9 @@ func launch(profiles string) int {
 		return failed(err)
 	}
 	c := guard.Config{Settings: s, Command: os.Args[1:]}
+	if c.Keep, err = guard.Activated(); err != nil {
+		return failed(err)
+	}
 	for r := range strings.SplitSeq(os.Getenv(withoutEnv), ",") {
 		c.Without = append(c.Without, guard.Rule(r))
 	}
@@ -102,6 +118,10 @@ func launch(profiles string) int {
 	if r := os.Getenv(skipEnv); r != "" {
 		c.Skip(guard.Rule(r))
 		os.Unsetenv(skipEnv)
+	}
+	if os.Getenv(planEnv) != "" {
+		c.Dry = true
+		c.Verdicts = func(l *guard.Launch) { _ = json.NewEncoder(os.Stdout).Encode(notHeld(l)) }
 	}
 	status, err := guard.Run(c)
 	switch {
@@ -111,6 +131,14 @@ func launch(profiles string) int {
 		return 128 + int(status.Signal())
 	}
 	return status.ExitStatus()
+}
+
+// distribution skips a test where there are no ordinary programs, as in the lab.
+func distribution(t *testing.T) {
+	t.Helper()
+	if _, err := os.Stat("/bin/sh"); err != nil {
+		t.Skip("no ordinary programs here: ", err)
+	}
 }
 
 func failed(err error) int {

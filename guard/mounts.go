@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/safevma/safevma/internal/sys"
@@ -16,7 +17,7 @@ func mounts(w *wire, o *order) error {
 	if !s.contained() && !o.Alone {
 		return nil
 	}
-	if err := noFolders(); err != nil {
+	if err := standardFiles(o); err != nil {
 		return err
 	}
 	where, err := os.Getwd()
@@ -45,15 +46,46 @@ func mounts(w *wire, o *order) error {
 	return nil
 }
 
-// noFolders refuses folders as standard descriptors: they are on mounts under no rule, and openat(2)
-// reaches all that is below.
-func noFolders() error {
+// standardFiles refuses standard descriptors that are on mounts under no rule: folders, by which openat(2)
+// reaches all that is below, and programs, which [watcher] lets nobody hold who executes something.
+func standardFiles(o *order) error {
 	for _, f := range []*os.File{os.Stdin, os.Stdout, os.Stderr} {
-		if info, err := f.Stat(); err == nil && info.IsDir() {
+		info, err := f.Stat()
+		switch {
+		case err != nil:
+		case info.IsDir():
 			return fmt.Errorf("%s is a folder, which leads around the rules: redirect it elsewhere", f.Name())
+		case o.applies(MemfdWatch) && info.Mode().IsRegular() && info.Mode()&0o111 != 0:
+			return fmt.Errorf("%s is a file that can be executed, which leads around the rules: redirect it elsewhere", f.Name())
 		}
 	}
 	return nil
+}
+
+// mountIDs are the numbers of all mounts that the program sees, for good: it can't mount anything. What was
+// opened before they were made is on others, without their options. Nil where it sees what others see.
+func (o *order) mountIDs() (map[uint64]bool, error) {
+	if !o.Settings.contained() && !o.Alone {
+		return nil, nil
+	}
+	root, err := sys.MountIDAt("/") // not listed where it is no mount, but a folder that chroot(2) made one
+	if err != nil {
+		return nil, err
+	}
+	text, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return nil, err
+	}
+	all := map[uint64]bool{root: true}
+	for line := range strings.Lines(string(text)) {
+		number, _, _ := strings.Cut(line, " ")
+		id, err := strconv.ParseUint(number, 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("/proc/self/mountinfo: %w", err)
+		}
+		all[id] = true
+	}
+	return all, nil
 }
 
 func noExec(folders []string) (err error) {

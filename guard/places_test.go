@@ -2,8 +2,10 @@ package guard_test
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -14,6 +16,7 @@ import (
 
 // TestOtherProc: a proc file system that is mounted elsewhere can't be written to either.
 func TestOtherProc(t *testing.T) {
+	distribution(t)
 	if os.Geteuid() != 0 {
 		t.Skip("only root mounts one")
 	}
@@ -46,6 +49,7 @@ func TestOtherProc(t *testing.T) {
 
 // TestNoProc: where there is no proc file system nothing is started, and it is said what to do.
 func TestNoProc(t *testing.T) {
+	distribution(t)
 	if os.Geteuid() != 0 {
 		t.Skip("only root hides /proc")
 	}
@@ -64,23 +68,26 @@ func TestNoProc(t *testing.T) {
 	}
 }
 
-// TestFolderAsInput: a folder as standard input would lead around the rules.
-func TestFolderAsInput(t *testing.T) {
-	folder, err := os.Open(t.TempDir())
-	if err != nil {
+// TestInput: a folder as standard input would lead around the rules, and so would a program.
+func TestInput(t *testing.T) {
+	dir := t.TempDir()
+	program, text := filepath.Join(dir, "program"), filepath.Join(dir, "text")
+	if err := errors.Join(os.WriteFile(program, nil, 0o755), os.WriteFile(text, nil, 0o644)); err != nil {
 		t.Fatal(err)
 	}
-	defer folder.Close()
-	cmd := launcher("wx", leftOut(), "/bin/true")
-	cmd.Stdin = folder
-	out, err := cmd.CombinedOutput()
-	if cmd.ProcessState.ExitCode() != 125 || !bytes.Contains(out, []byte("redirect it elsewhere")) {
-		t.Errorf("%v, %s", err, out)
+	for name, refused := range map[string]bool{dir: true, program: true, text: false} {
+		cmd := launcher("wx", leftOut(), victim(t))
+		cmd.Stdin = opened(t, name, os.O_RDONLY)
+		out, err := cmd.CombinedOutput()
+		if !refused && err != nil || refused && (cmd.ProcessState.ExitCode() != 125 || !bytes.Contains(out, []byte("redirect it elsewhere"))) {
+			t.Errorf("%s: %v, %s", filepath.Base(name), err, out)
+		}
 	}
 }
 
 // TestWorkingDirectory: the program is where it was started, and where that can't be it is said.
 func TestWorkingDirectory(t *testing.T) {
+	distribution(t)
 	dir := t.TempDir()
 	cmd := launcher("wx", leftOut(), "/bin/pwd")
 	cmd.Dir = dir
@@ -97,6 +104,7 @@ func TestWorkingDirectory(t *testing.T) {
 
 // TestNoStage: who sets the variable that asks for a stage is told so.
 func TestNoStage(t *testing.T) {
+	distribution(t)
 	for _, stage := range []string{"outer", "target", "x"} {
 		cmd := launcher("wx", leftOut(), "/bin/true")
 		cmd.Env = append(cmd.Env, guard.Env+"="+stage)

@@ -64,7 +64,7 @@ var rules = []RuleInfo{
 		"/proc/PID/mem of its own children stays, for writing where proc-read-only is off; outsiders are kept out by no-dump"},
 	{NoURing, "no io_uring, whose operations no filter sees", "seccomp", "SV-KCT-01", ""},
 	{KeepResident, "it can't unlock or page out its memory", "seccomp", "SV-RES-02", ""},
-	{MemfdWatch, "a memfd, or any file without a name, is not mapped executable; who holds one with x bits executes nothing",
+	{MemfdWatch, "a memfd, or any file without a name or on a mount that it does not see, is not mapped executable; who holds such a program executes nothing",
 		"seccomp user notification", "SV-XDM-03",
 		"threads that share descriptors may put another file in the place of the one that was looked at, and one process execute what another one holds"},
 	{Lock, "its memory is locked: each page when it is first touched, or all at once",

@@ -7,7 +7,9 @@ import (
 	"os/exec"
 	"os/signal"
 	"runtime"
+	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/safevma/safevma/internal/sys"
@@ -32,11 +34,15 @@ func Asked() bool {
 	return os.Getenv(Env) != ""
 }
 
-// Descriptors that a stage gets.
+// firstFD is the first descriptor that is not a standard one. From there on stand those that the program
+// is to have ([Config.Keep]), as it will have them; behind them what a stage gets.
+const firstFD = 3
+
+// Descriptors that a stage gets, behind those for the program.
 const (
-	orderFD = 3 // a memfd with the order
-	wireFD  = 4
-	passFD  = 5 // of the target alone: over which it passes its filter's listener
+	orderFile = iota // a memfd with the order
+	wireFile
+	passFile // of the target alone: over which it passes its filter's listener
 )
 
 // exitStage is the status of a stage that failed. Why is said over the wire.
@@ -44,11 +50,13 @@ const exitStage = 125
 
 // Serve is the life of a stage.
 func Serve() int {
-	stage := os.Getenv(Env)
+	stage, count, _ := strings.Cut(os.Getenv(Env), ":")
 	os.Unsetenv(Env)
-	w := newWire(os.NewFile(wireFD, "launcher"))
+	kept, _ := strconv.Atoi(count) // 0 where somebody else has set it: there is no order then
+	own := firstFD + uintptr(kept)
+	w := newWire(os.NewFile(own+wireFile, "launcher"))
 	var o order
-	file := os.NewFile(orderFD, "order")
+	file := os.NewFile(own+orderFile, "order")
 	_, err := file.Seek(0, 0)
 	if err == nil {
 		err = json.NewDecoder(file).Decode(&o)
@@ -59,16 +67,17 @@ func Serve() int {
 	}
 	// Descriptors that the launcher was started with end here too: files, and folders on mounts under no
 	// rule, that the program is not to have.
-	if err := sys.CloseOnExecFrom(orderFD); err != nil {
+	if err := sys.CloseOnExecFrom(int(own)); err != nil {
 		return fail(w, stage, err)
 	}
+	keep := inherited(kept)
 	switch stage {
 	case "outer":
-		return outer(w, file, &o)
+		return outer(w, file, &o, keep)
 	case "inner":
-		return inner(w, file, &o)
+		return inner(w, file, &o, keep)
 	case "target":
-		return fail(w, stage, target(w, &o))
+		return fail(w, stage, target(w, file, os.NewFile(own+passFile, "pass"), &o))
 	}
 	return fail(w, stage, fmt.Errorf("there is no stage %q", stage))
 }
@@ -78,13 +87,13 @@ func fail(w *wire, stage string, err error) int {
 	return exitStage
 }
 
-// next makes the command of the next stage.
-func next(stage string, files ...*os.File) *exec.Cmd {
+// next makes the command of the next stage, which gets the descriptors for the program, and its own.
+func next(stage string, keep []*os.File, files ...*os.File) *exec.Cmd {
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Args = []string{"safevma-" + stage}
-	cmd.Env = append(os.Environ(), Env+"="+stage)
+	cmd.Env = append(os.Environ(), Env+"="+stage+":"+strconv.Itoa(len(keep)))
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.ExtraFiles = files
+	cmd.ExtraFiles = slices.Concat(keep, files)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	return cmd
 }
@@ -94,7 +103,7 @@ func next(stage string, files ...*os.File) *exec.Cmd {
 func deaf() { signal.Notify(make(chan os.Signal, 1)) }
 
 // outer is init of the namespace whose settings the program can't lower.
-func outer(w *wire, file *os.File, o *order) int {
+func outer(w *wire, file *os.File, o *order, keep []*os.File) int {
 	deaf()
 	if m, err := w.receive(); err != nil || !m.Go { // until it is in its cgroup
 		return fail(w, "outer", fmt.Errorf("the launcher does not go on: %w", err))
@@ -108,12 +117,12 @@ func outer(w *wire, file *os.File, o *order) int {
 		if err != nil { // then the filter asks of each memfd what the kernel would have made of it
 			delete(o.Settings.Rules, MemfdNoExec)
 			o.Alone = true
-			if file, err = orderFile(o); err != nil {
+			if file, err = newOrder(o); err != nil {
 				return fail(w, "outer", err)
 			}
 		}
 	}
-	cmd := next("inner", file, w.socket)
+	cmd := next("inner", keep, file, w.socket)
 	if o.Settings.contained() || o.Alone {
 		cmd.SysProcAttr.Cloneflags = sys.NewPID
 	} else {
@@ -123,6 +132,7 @@ func outer(w *wire, file *os.File, o *order) int {
 		return fail(w, "outer", err)
 	}
 	w.socket.Close()
+	closeAll(keep)
 	for { // reap, until the inner one is gone: init ends, and with it the namespace
 		var status syscall.WaitStatus
 		pid, err := sys.Wait4(-1, &status, 0)

@@ -11,12 +11,16 @@ import (
 
 // inner is init of the namespace of the program. It traces it until its first instruction, and then
 // reaps and passes signals on until it has ended.
-func inner(w *wire, file *os.File, o *order) int {
+func inner(w *wire, file *os.File, o *order, keep []*os.File) int {
 	deaf()
 	if err := mounts(w, o); err != nil {
 		return fail(w, "inner", err)
 	}
-	k := keeper{wire: w, order: o, init: os.Getpid() == 1}
+	places, err := o.mountIDs()
+	if err != nil {
+		return fail(w, "inner", err)
+	}
+	k := keeper{wire: w, order: o, init: os.Getpid() == 1, probe: firstFD + uint64(len(keep)) + orderFile}
 	if !k.init { // what the program leaves behind comes to this process all the same
 		if err := prctl("PR_SET_CHILD_SUBREAPER", sys.PrSetChildSubreaper, 1); err != nil {
 			return fail(w, "inner", err)
@@ -26,16 +30,17 @@ func inner(w *wire, file *os.File, o *order) int {
 	if err != nil {
 		return fail(w, "inner", err)
 	}
-	cmd := next("target", file, w.socket, theirs)
+	cmd := next("target", keep, file, w.socket, theirs)
 	cmd.SysProcAttr.Ptrace = traceable
 	cmd.SysProcAttr.Setpgid = true // which the terminal is lent to
 	if err := cmd.Start(); err != nil {
 		return fail(w, "inner", fmt.Errorf("start the target: %w", err))
 	}
 	theirs.Close()
+	closeAll(keep)
 	go func() {
 		if listener, err := sys.ReceiveDescriptor(ours, "seccomp"); err == nil && listener != nil {
-			(&watcher{listener}).serve()
+			(&watcher{listener, places}).serve()
 		}
 	}()
 	k.pid = cmd.Process.Pid
@@ -52,7 +57,8 @@ type keeper struct {
 	wire  *wire
 	order *order
 	pid   int
-	init  bool // of a namespace, which ends with it
+	init  bool   // of a namespace, which ends with it
+	probe uint64 // descriptor of a memfd that the program begins with, until it was tried on it
 }
 
 // bringUp takes the target to the first instruction of the program, where it asks what holds, and

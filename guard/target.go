@@ -12,7 +12,7 @@ import (
 
 // target confines the main thread, and executes the program. What comes first is what later steps
 // would forbid. It returns only if that fails.
-func target(w *wire, o *order) error {
+func target(w *wire, file, pass *os.File, o *order) error {
 	s := &o.Settings
 	for _, n := range o.Ignored {
 		signal.Ignore(syscall.Signal(n))
@@ -24,7 +24,7 @@ func target(w *wire, o *order) error {
 	}
 	apply(NUMA, fmt.Sprint(s.Nodes), func() error { return sys.BindMemory(nodeMask(s.Nodes)) })
 	apply(NoHugePages, "", func() error { return prctl("PR_SET_THP_DISABLE", sys.PrSetTHPDisable, 1) })
-	apply(NoMerge, "", func() error { return prctl("PR_SET_MEMORY_MERGE", sys.PrSetMemoryMerge, 0) })
+	apply(NoMerge, "", unmerged)
 	apply(NoDump, "RLIMIT_CORE 0", func() error { return os.NewSyscallError("setrlimit(CORE)", sys.SetLimit(sys.LimitCore, 0)) })
 	apply(MDWE, "", func() error { return prctl("PR_SET_MDWE", sys.PrSetMDWE, sys.MDWERefuseExecGain) })
 	apply(NoPrivileges, kept(o.Keep), func() error { return sys.KeepCapabilities(o.Keep...) })
@@ -34,21 +34,25 @@ func target(w *wire, o *order) error {
 		}
 	}
 	if s.filtered() {
-		if err := confine(w, o); err != nil {
+		if err := confine(w, pass, o); err != nil {
 			return err
 		}
 	}
 	apply(AddressSpace, fmt.Sprint(s.AddressSpace), func() error {
 		return os.NewSyscallError("setrlimit(AS)", sys.SetLimit(sys.LimitAS, uint64(s.AddressSpace)))
 	})
-	err := syscall.Exec(o.Path, o.Args, o.Env)
+	if s.on(MemfdWatch) && traceable { // the program is made to try it on this memfd, and to close it
+		if err := sys.KeepOnExec(file); err != nil {
+			return err
+		}
+	}
+	err := syscall.Exec(o.Path, o.Args, forProcess(o.Env, os.Getpid()))
 	return fmt.Errorf("execute %s: %w", o.Path, err)
 }
 
 // confine loads the filter. From then on this process is under it too.
-func confine(w *wire, o *order) error {
+func confine(w *wire, pass *os.File, o *order) error {
 	s := o.Settings.without(o.Skip)
-	pass := os.NewFile(passFD, "pass")
 	watch := s.on(MemfdWatch)
 	listener, err := sys.LoadFilter(filterFor(&s, watch).program(), watch)
 	if watch && err == nil {
@@ -58,6 +62,16 @@ func confine(w *wire, o *order) error {
 		if s.on(r) {
 			w.step(r, "seccomp", err)
 		}
+	}
+	return err
+}
+
+// unmerged has no page of the process merged. A kernel that does not know of whole processes (before Linux
+// 6.4) merges only what is asked for by madvise(2), which the filter refuses.
+func unmerged() error {
+	err := prctl("PR_SET_MEMORY_MERGE", sys.PrSetMemoryMerge, 0)
+	if errors.Is(err, syscall.EINVAL) {
+		return nil
 	}
 	return err
 }

@@ -12,7 +12,10 @@ import (
 
 // watcher answers for executable mappings of files, and for what executes one, at which a filter can't look:
 // it sees numbers.
-type watcher struct{ listener *os.File }
+type watcher struct {
+	listener *os.File
+	mounts   map[uint64]bool // of the program, nil where any will do ([order.mountIDs])
+}
 
 // serve answers until nobody is left whose calls are watched.
 func (w *watcher) serve() {
@@ -39,7 +42,8 @@ func (w *watcher) serve() {
 }
 
 // judge looks at a descriptor of the caller. A file that has no name, as memfds have none and what is
-// unlinked, is code that nobody can look at. What can't be looked at is refused.
+// unlinked, is code that nobody can look at; one on a mount of others is under none of the rules about
+// mounts. What can't be looked at is refused.
 func (w *watcher) judge(tid uint32, fd int32) syscall.Errno {
 	if fd < 0 {
 		return 0 // the call fails by itself
@@ -53,16 +57,22 @@ func (w *watcher) judge(tid uint32, fd int32) syscall.Errno {
 	}
 	defer f.Close()
 	info, err := f.Stat()
-	if err != nil || !info.Mode().IsRegular() || nameless(info) {
+	if err != nil || !info.Mode().IsRegular() || nameless(info) || w.foreign(sys.MountID(f)) {
 		return syscall.EACCES
 	}
 	return 0
 }
 
+// foreign reports whether a mount is none of the program's.
+func (w *watcher) foreign(mount uint64, err error) bool {
+	return w.mounts != nil && (err != nil || !w.mounts[mount])
+}
+
 // judgeProgram refuses to execute anything to who holds a file without a name that can be executed, which is
 // a program that nobody can look at: a memfd that came from outside (unix(7), SCM_RIGHTS), as the setting of
-// the namespace is about those that are made inside. Which file it is to be is in the memory of the caller,
-// who may change it after it was looked at.
+// the namespace is about those that are made inside. So it does to who holds a program, or a folder, on a
+// mount of others, or is in one. Which file it is to be is in the memory of the caller, who may change it
+// after it was looked at.
 func (w *watcher) judgeProgram(tid uint32) syscall.Errno {
 	line, err := readLine(strconv.Itoa(int(tid)), "status", "FDSize:")
 	if errors.Is(err, os.ErrNotExist) {
@@ -76,15 +86,19 @@ func (w *watcher) judgeProgram(tid uint32) syscall.Errno {
 		return syscall.EACCES
 	}
 	defer pidfd.Close()
+	where := fmt.Sprintf("/proc/%d/cwd", tid)
+	if w.foreign(sys.MountIDAt(where)) {
+		return syscall.EACCES
+	}
 	size := 0
 	if _, err := fmt.Sscanf(line, "FDSize: %d", &size); err != nil {
 		return syscall.EACCES
 	}
 	for fd := range size {
 		if f, err := sys.PidfdGetfd(pidfd, fd); err == nil {
-			info, err := f.Stat()
+			bad := w.leadsAround(f)
 			f.Close()
-			if err != nil || nameless(info) && info.Mode()&0o111 != 0 {
+			if bad {
 				return syscall.EACCES
 			}
 		} else if !errors.Is(err, syscall.EBADF) {
@@ -92,6 +106,19 @@ func (w *watcher) judgeProgram(tid uint32) syscall.Errno {
 		}
 	}
 	return 0
+}
+
+// leadsAround reports whether a file is a program, or leads to some, under no rule.
+func (w *watcher) leadsAround(f *os.File) bool {
+	info, err := f.Stat()
+	if err != nil {
+		return true
+	}
+	program := info.Mode().IsRegular() && info.Mode()&0o111 != 0
+	if !program && !info.IsDir() {
+		return false
+	}
+	return program && nameless(info) || w.foreign(sys.MountID(f))
 }
 
 // nameless: a memfd, or what was unlinked.

@@ -149,9 +149,7 @@ func limitCore() Probe {
 		run: func(t *trial) {
 			t.coresHere()
 			compare(t, experiment[uint64]{try: "a fault", do: func(limit uint64) Answer {
-				l := limitedCalls{sys.LimitCore, limit, []sys.RawCall{
-					{Number: sys.CallPrctl, Args: [6]uintptr{sys.PrSetDumpable, 1}},
-					{Number: sys.CallLoad, Args: [6]uintptr{noAddress}}}}
+				l := limitedCalls{sys.LimitCore, limit, dumpsCore()}
 				if a := l.run(t); a != segv {
 					return a
 				}
@@ -165,6 +163,12 @@ func limitCore() Probe {
 				controls: []control[uint64]{{"a limit of 1 GiB", 1 << 30, "a core dump"}}})
 		},
 	}
+}
+
+// dumpsCore is what a forked child does to leave a core dump: otherwise it leaves none.
+func dumpsCore() []sys.RawCall {
+	return []sys.RawCall{{Number: sys.CallPrctl, Args: [6]uintptr{sys.PrSetDumpable, 1}},
+		{Number: sys.CallLoad, Args: [6]uintptr{noAddress}}}
 }
 
 // coresHere goes to the temporary folder, where core dumps are written then. It stops the

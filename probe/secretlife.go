@@ -316,8 +316,7 @@ func coreDump(t *trial) {
 	marks := map[string][]byte{"secret": mark(secret, "\x7fSeCrEt\x7f"), "plain": mark(plain, "\x7fpLaIn\x7f")}
 	runtime.GC()
 	t.must("RLIMIT_CORE", sys.SetLimit(sys.LimitCore, 1<<30))
-	status, err := sys.ForkCalls([]sys.RawCall{{Number: sys.CallPrctl, Args: [6]uintptr{sys.PrSetDumpable, 1}},
-		{Number: sys.CallLoad, Args: [6]uintptr{noAddress}}})
+	status, err := sys.ForkCalls(dumpsCore())
 	t.must("fork", err)
 	if !status.CoreDump() {
 		t.stop(Missing, "the child ended without a core dump: %v", status)

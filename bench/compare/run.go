@@ -20,12 +20,15 @@ import (
 type Runner struct {
 	Places   map[Place]string  // a folder on each; "" where there is none
 	Lacking  map[string]string // why a place or a program can't be had
-	Programs string            // the folder of the programs in C
+	Programs string            // the folder of the programs that are built for them
 	Self     []string          // the command of a contender in Go
 	Rounds   int
 	Ops      float64   // share of the operations that each contender is asked for
 	Progress io.Writer // a line for each run
 }
+
+// ProgramsVariable says to contenders where programs are that are built for them ([Runner.Programs]).
+const ProgramsVariable = "SAFEVMA_BENCH_PROGRAMS"
 
 // fewestOps are done however small the share is.
 const fewestOps = 100
@@ -126,7 +129,7 @@ func (r *Runner) contender(ctx context.Context, c Contender, p Place) (map[strin
 	}
 	ops := max(int(float64(c.Ops)*r.Ops), fewestOps)
 	command = append(command[:len(command):len(command)], c.Work, strconv.Itoa(c.N), strconv.Itoa(ops), folder)
-	out, err := output(ctx, command)
+	out, err := r.output(ctx, command)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -140,12 +143,12 @@ func (r *Runner) contender(ctx context.Context, c Contender, p Place) (map[strin
 
 // output runs a command and returns what it printed; its error has what it complained
 // about last.
-func output(ctx context.Context, command []string) ([]byte, error) {
+func (r *Runner) output(ctx context.Context, command []string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, longest)
 	defer cancel()
 	var complaints bytes.Buffer
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
-	cmd.Env = append(os.Environ(), "PMEM_IS_PMEM_FORCE=1")
+	cmd.Env = append(os.Environ(), "PMEM_IS_PMEM_FORCE=1", ProgramsVariable+"="+r.Programs)
 	cmd.Stderr = &complaints
 	out, err := cmd.Output()
 	if err != nil {

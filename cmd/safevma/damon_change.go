@@ -36,7 +36,7 @@ func (d *damonChange) planFlags(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&d.words.Regions, "region", nil, "watch the addresses `start-end` (repeat)")
 	cmd.Flags().StringArrayVar(&d.words.Filters, "filter", nil, "`filter` of the scheme: allow|reject [none] TYPE [VALUE] (repeat)")
 	for _, s := range plan.Settings {
-		cmd.Flags().Func(s.Name, s.Help+": `"+s.Unit+"`", func(text string) error {
+		cmd.Flags().Func(s.Name, s.Help+" (`"+s.Unit+"`)", func(text string) error {
 			d.words.Values[s.Name] = text
 			return nil
 		})
@@ -49,7 +49,7 @@ func (d *damonChange) plan(cmd *cobra.Command, base []damon.Kdamond) ([]damon.Kd
 	if d.file != "" {
 		var err error
 		if file, err = plan.Load(d.file, cmd.InOrStdin()); err != nil {
-			return nil, fmt.Errorf("%s: %w", d.file, err)
+			return nil, err
 		}
 	}
 	return d.words.Apply(base, file, plan.RAM)

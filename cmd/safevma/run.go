@@ -44,6 +44,9 @@ it is), safety (all of it), or a YAML file. Each rule is verified from outside w
 at its first instruction; if one does not hold, the program is not started, unless --without names
 it.
 
+Sockets that a service manager passed to it (LISTEN_FDS) are passed on, each looked at; no other
+descriptors but the standard ones are.
+
 The exit status is that of the program; a signal that ends it ends this command too. Own failures
 are 125, 126 where the program can't be executed and 127 where there is none.`,
 		Example: `  safevma run --profile wx -- nginx -g 'daemon off;'
@@ -83,6 +86,9 @@ func (f *runFlags) run(cmd *cobra.Command, args []string) error {
 	c := guard.Config{Settings: settings, Command: args, Dry: f.plan}
 	for _, r := range f.without {
 		c.Without = append(c.Without, guard.Rule(r))
+	}
+	if c.Keep, err = guard.Activated(); err != nil {
+		return &exit{exitOwn, err}
 	}
 	var told error
 	c.Verdicts = func(l *guard.Launch) { told = f.tell(cmd, l, json) }

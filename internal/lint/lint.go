@@ -33,7 +33,7 @@ var floors = [][]string{
 }
 
 // aids are for tests and for the repository: they stand beside the house.
-var aids = []string{"bench", "lab/labtest", "internal/benchmark", "internal/history", "internal/hog", "internal/interleave", "internal/lint", "internal/memsearch", "internal/mutation", "internal/offender", "internal/survival"}
+var aids = []string{"bench", "lab/labtest", "internal/benchmark", "internal/history", "internal/hog", "internal/interleave", "internal/lint", "internal/memsearch", "internal/minimal", "internal/mutation", "internal/offender", "internal/survival"}
 
 // libraries are what others import: they bring the standard library and x/sys alone.
 var libraries = []string{"guarantee", "region", "pmem", "label", "kernel"}

@@ -191,3 +191,14 @@ func SocketPair(name string) (a, b *os.File, err error) {
 	}
 	return os.NewFile(uintptr(fds[0]), name), os.NewFile(uintptr(fds[1]), name), nil
 }
+
+// KeepOnExec has a descriptor stay open when a program is executed.
+func KeepOnExec(f *os.File) error {
+	_, err := unix.FcntlInt(f.Fd(), unix.F_SETFD, 0)
+	return os.NewSyscallError("fcntl(F_SETFD)", err)
+}
+
+// Shutdown ends a connection both ways, also under a read that waits (shutdown(2)).
+func Shutdown(socket *os.File) error {
+	return os.NewSyscallError("shutdown", unix.Shutdown(int(socket.Fd()), unix.SHUT_RDWR))
+}

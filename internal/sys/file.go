@@ -98,3 +98,9 @@ func Major(dev uint64) uint32 { return unix.Major(dev) }
 
 // Minor returns the minor number of a device as stat(2) encodes it.
 func Minor(dev uint64) uint32 { return unix.Minor(dev) }
+
+// IsPath reports whether f was opened with O_PATH (open(2)).
+func IsPath(f *os.File) (bool, error) {
+	flags, err := unix.FcntlInt(f.Fd(), unix.F_GETFL, 0)
+	return flags&unix.O_PATH != 0, os.NewSyscallError("fcntl(F_GETFL)", err)
+}

@@ -122,7 +122,7 @@ func (c *Control) change(ctx context.Context, keeps bool, plan func(now []Kdamon
 		return nil, err
 	}
 	writes, err := Diff(now, want)
-	if older, _ := olderFilters(err, want); older != nil {
+	if older := olderFilters(err, want); older != nil {
 		want = older
 		writes, err = Diff(now, want)
 	}
@@ -136,7 +136,10 @@ func (c *Control) change(ctx context.Context, keeps bool, plan func(now []Kdamon
 	if change.Writes, change.Kdamonds, err = c.fs.apply(now, want, writes); err != nil {
 		return nil, c.after(err, adopted)
 	}
-	return change, c.ledger.write(change.Kdamonds, keeps && adopted)
+	if err := c.ledger.write(change.Kdamonds, keeps && adopted); err != nil {
+		return change, fmt.Errorf("it is as it was wanted, and no record says whose it is: adopt it: %w", err)
+	}
+	return change, nil
 }
 
 // after keeps the record right where a change failed and all was put back: kdamonds may

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -126,6 +128,19 @@ func TestRecordMalformed(t *testing.T) {
 	}
 	if _, err := c.Stop(t.Context()); !errors.Is(err, ErrMalformed) || len(f.active) != 2 {
 		t.Errorf("%v, %v", err, f.active)
+	}
+}
+
+// Where the record can't be written, what was started runs, and the error says what to do.
+func TestRecordUnwritable(t *testing.T) {
+	f := newFake(linux73)
+	c := f.control(t, Options{})
+	if err := os.MkdirAll(filepath.Join(c.file(), "full"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	change, err := c.Start(t.Context(), planned())
+	if err == nil || !strings.Contains(err.Error(), "adopt it") || len(change.Kdamonds) != 2 || len(f.active) != 2 {
+		t.Errorf("%+v, %v", change, err)
 	}
 }
 
