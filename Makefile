@@ -53,13 +53,23 @@ TESTFLAGS ?= -v
 lab: lab-build ## run tests inside: PKG=./kernel/vma KERNEL=6.12 LABFLAGS="--disk xfs" TESTFLAGS="-run X"
 	CGO_ENABLED=0 $(GO) test -count=1 -exec '$(CURDIR)/$(LAB) exec --kernel $(KERNEL) $(LABFLAGS)' $(TESTFLAGS) $(PKG)
 
-INSIDE := ./lab ./lab/feature ./internal/sys ./internal/minimal ./kernel/... ./pmem/medium/... ./guard ./examples/...
-lab-test: lab-build ## run the tests of what talks to kernels inside: on 6.1, 6.12, the newest, and on arm64
+INSIDE := ./lab ./lab/feature ./internal/sys ./internal/minimal ./kernel/... ./pmem/medium/... ./examples/...
+MACHINE := --nvdimm ext4 --disk ext4 --numa 2 --persistence cpu
+lab-test: lab-build ## run the tests of what talks to kernels inside, long ones shortened: on 6.1, 6.12, the newest, and on arm64
 	for kernel in 6.1 6.12 newest; do \
-		CGO_ENABLED=0 $(GO) test -count=1 -timeout 30m -exec "$(CURDIR)/$(LAB) exec --kernel $$kernel --nvdimm ext4 --disk ext4 --numa 2 --persistence cpu" $(INSIDE) || exit 1; \
+		CGO_ENABLED=0 $(GO) test -count=1 -short -exec "$(CURDIR)/$(LAB) exec --kernel $$kernel $(MACHINE)" $(INSIDE) || exit 1; \
+	done
+	CGO_ENABLED=0 $(GO) test -count=1 -exec "$(CURDIR)/$(LAB) exec --kernel newest" -run TestDAMON ./cmd/safevma
+	CGO_ENABLED=0 $(GO) test -count=1 -short -exec "$(CURDIR)/$(LAB) exec --kernel newest $(MACHINE)" -run 'Attacks|FaultsAreFound' ./guard
+	CGO_ENABLED=0 GOARCH=arm64 $(GO) test -count=1 -short -exec '$(CURDIR)/$(LAB) exec --kernel 6.12 --arch arm64 --numa 2' $(INSIDE)
+
+.PHONY: lab-nightly
+lab-nightly: lab-build ## the same whole, and programs started by "safevma run", on each kernel (an hour)
+	for kernel in 6.1 6.12 6.18 newest; do \
+		CGO_ENABLED=0 $(GO) test -count=1 -timeout 60m -exec "$(CURDIR)/$(LAB) exec --kernel $$kernel $(MACHINE)" $(INSIDE) ./watch ./guard || exit 1; \
 		CGO_ENABLED=0 $(GO) test -count=1 -exec "$(CURDIR)/$(LAB) exec --kernel $$kernel" -run TestDAMON ./cmd/safevma || exit 1; \
 	done
-	CGO_ENABLED=0 GOARCH=arm64 $(GO) test -count=1 -timeout 30m -exec '$(CURDIR)/$(LAB) exec --kernel 6.12 --arch arm64 --numa 2' $(INSIDE)
+	CGO_ENABLED=0 GOARCH=arm64 $(GO) test -count=1 -timeout 60m -exec '$(CURDIR)/$(LAB) exec --kernel 6.12 --arch arm64 --numa 2' $(INSIDE) ./guard
 
 .PHONY: crash-nightly
 crash-nightly: ## recover and check ten million images that a failure may leave, and more

@@ -20,6 +20,9 @@ func agreeSets() int {
 	if os.Getenv("SAFEVMA_NIGHTLY") != "" {
 		return 300
 	}
+	if testing.Short() {
+		return 10
+	}
 	return 40
 }
 
