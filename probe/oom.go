@@ -133,7 +133,7 @@ func cgroupProbes() []Probe {
 				a := t.choice(p.small, p.big)
 				// Memory of the killed one is free a little later; until then the kernel may kill
 				// again, and no choice is to be seen.
-				for tries := 1; a == "both" && tries < 6; tries++ {
+				for end := time.Now().Add(15 * time.Second); a == "both" && time.Now().Before(end); {
 					a = t.choice(p.small, p.big)
 				}
 				return a

@@ -135,21 +135,17 @@ func psiLost(needs Needs) Probe {
 		run: func(t *trial) {
 			t.countsPressure()
 			f := t.bigFile()
-			t.press(f, 8000)                                   // so that the kernel knows which pages come back
-			usual := min(t.stallOfFault(f), t.stallOfFault(f)) // it differs by a factor of two and more
+			t.press(f, 8000) // so that the kernel knows which pages come back
 			compare(t, experiment[bool]{try: "growth of total= for each page that was waited for", do: func(read bool) Answer {
-				if !read {
-					return share(t.stallOfFault(f), usual)
+				wanted := Answer("about as much as before")
+				if read {
+					wanted = "less than an eighth"
 				}
 				a := Answer("")
 				// On an emulator each attempt takes long, and reads too seldom.
 				end := time.Now().Add(15 * time.Second)
-				for tries := 0; a != "less than an eighth" && tries < readAttempts && time.Now().Before(end); tries++ {
-					stop := t.readPressure(func() { time.Sleep(200 * time.Microsecond) })
-					a = share(t.stallOfFault(f), usual)
-					if stop() < enoughReads && a != "less than an eighth" {
-						a = "read too seldom"
-					}
+				for tries := 0; a != wanted && tries < readAttempts && time.Now().Before(end); tries++ {
+					a = t.lost(f, read)
 				}
 				return a
 			},
@@ -158,6 +154,23 @@ func psiLost(needs Needs) Probe {
 				controls: []control[bool]{{"a group whose file is not read", false, "about as much as before"}}})
 		},
 	}
+}
+
+// lost says what part of the stalls is counted, of what is counted before and afterwards: that
+// differs by a factor of two and more while others use the machine.
+func (t *trial) lost(file string, read bool) Answer {
+	before := t.stallOfFault(file)
+	stop := func() float64 { return enoughReads }
+	if read {
+		stop = t.readPressure(func() { time.Sleep(200 * time.Microsecond) })
+	}
+	now := t.stallOfFault(file)
+	reads := stop()
+	a := share(now, min(before, t.stallOfFault(file)))
+	if reads < enoughReads && a != "less than an eighth" {
+		return "read too seldom"
+	}
+	return a
 }
 
 // share says what part of the usual something is.
