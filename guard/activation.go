@@ -36,7 +36,13 @@ func Activated() ([]*os.File, error) {
 	if err != nil || n < 0 || n > mostListen {
 		return nil, fmt.Errorf("%s=%q: want a number of descriptors, at most %d", listenFDs, os.Getenv(listenFDs), mostListen)
 	}
-	return inherited(n), nil
+	all := inherited(n)
+	for _, f := range all { // those that the runtime of this program has opened since end with it
+		if own, err := sys.IsCloseOnExec(f); err != nil || own {
+			return nil, fmt.Errorf("%s=%d, but %s was not passed to this process", listenFDs, n, f.Name())
+		}
+	}
+	return all, nil
 }
 
 // inherited are descriptors from the first one on.
@@ -96,6 +102,8 @@ func passable(f *os.File) error {
 	switch mode := info.Mode(); {
 	case mode.IsDir():
 		return errors.New("a folder, which leads around the rules")
+	case stat.Mode&syscall.S_IFMT == 0: // io_uring, userfaultfd, BPF, perf events, epoll: anon_inode
+		return errors.New("no file, but something that the kernel does by a descriptor")
 	case mode.IsRegular():
 		return passableFile(f, info)
 	case mode&(os.ModeSocket|os.ModeNamedPipe) != 0:
@@ -106,14 +114,19 @@ func passable(f *os.File) error {
 	return fmt.Errorf("%v: sockets, pipes, terminals and files are passed on", info.Mode().Type())
 }
 
+// fileSystems are those for data, by their magic numbers (statfs(2)), that have no block device. What else has
+// none is about the kernel: proc, sysfs, cgroups, namespaces, processes by their descriptors.
+var fileSystems = []int64{sys.MagicTmpfs, sys.MagicRamfs, sys.MagicHugetlbfs, sys.MagicOverlay, sys.MagicBtrfs, sys.MagicZFS,
+	sys.MagicNFS, sys.MagicSMB, sys.MagicFUSE, sys.Magic9P, sys.MagicCeph}
+
 // passableFile is about what can be read and written as a file.
 func passableFile(f *os.File, info os.FileInfo) error {
 	magic, err := sys.FileSystem(f)
 	switch {
 	case err != nil:
 		return err
-	case magic == sys.MagicProc:
-		return errors.New("a file of /proc, which may be the memory of a process")
+	case sys.Major(uint64(info.Sys().(*syscall.Stat_t).Dev)) == 0 && !slices.Contains(fileSystems, magic):
+		return fmt.Errorf("it is on no file system for data (%#x), as /proc is none, where a file may be the memory of a process", magic)
 	case info.Mode()&0o111 != 0:
 		return errors.New("a file that can be executed: take its x permissions away")
 	case nameless(info):

@@ -191,6 +191,11 @@ func TestActivationRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer later.Close()
+	events, err := sys.Eventfd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer events.Close()
 	type trial struct {
 		file *os.File
 		want string
@@ -202,6 +207,9 @@ func TestActivationRefused(t *testing.T) {
 		"memfd":   {programInMemfd(t), "can be executed"},
 		"later":   {later, "may become a program"},
 		"memory":  {opened(t, "/proc/self/mem", os.O_RDWR), "memory of a process"},
+		"setting": {opened(t, "/sys/kernel/mm/transparent_hugepage/enabled", os.O_RDONLY), "no file system for data"},
+		"space":   {opened(t, "/proc/self/ns/net", os.O_RDONLY), "no file system for data"},
+		"events":  {events, "no file, but"},
 		"text":    {opened(t, filepath.Join(dir, "text"), os.O_RDWR), ""},
 		"null":    {opened(t, os.DevNull, os.O_RDWR), ""},
 	}
@@ -216,6 +224,13 @@ func TestActivationRefused(t *testing.T) {
 		out, err := cmd.CombinedOutput()
 		if c.want == "" && err != nil || c.want != "" && !bytes.Contains(out, []byte("descriptor 3 is not passed on: ")) || !bytes.Contains(out, []byte(c.want)) {
 			t.Errorf("%s: %v, %s", name, err, out)
+		}
+	}
+	for n, want := range map[string]string{"1": "descriptor 3 was not passed", "1025": "at most 1024", "-1": "at most 1024", "x": "at most 1024"} {
+		cmd := launcher("wx", leftOut(), victim(t))
+		cmd.Env = append(cmd.Env, managerEnv+"=1", "LISTEN_FDS="+n)
+		if out, err := cmd.CombinedOutput(); err == nil || !bytes.Contains(out, []byte(want)) {
+			t.Errorf("%s descriptors, where there are none: %v, %s", n, err, out)
 		}
 	}
 	cmd := launcher("wx", leftOut(), victim(t))

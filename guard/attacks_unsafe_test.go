@@ -1,6 +1,7 @@
 package guard_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"runtime"
 	"strings"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"github.com/safevma/safevma/internal/minimal"
@@ -310,7 +312,8 @@ func here(name string) error {
 	return errors.Join(copySmall(f), f.Close())
 }
 
-// childMemory opens the memory of a child, which is stopped at a read.
+// childMemory opens the memory of a child, which is stopped at a read, and sees that it is the child's: before
+// its execve that has the memory of this process.
 func childMemory(cmd *exec.Cmd, how int) error {
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -319,10 +322,40 @@ func childMemory(cmd *exec.Cmd, how int) error {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(fmt.Sprintf("/proc/%d/mem", cmd.Process.Pid), how, 0)
-	if err == nil {
-		f.Close()
-	}
+	err = opensMemory(cmd.Process.Pid, how)
 	in.Close()
 	return errors.Join(err, cmd.Wait())
+}
+
+func opensMemory(child, how int) error {
+	folder := fmt.Sprintf("/proc/%d/", child)
+	own, err := os.ReadFile("/proc/self/comm")
+	if err != nil {
+		return err
+	}
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+		comm, err := os.ReadFile(folder + "comm")
+		if err != nil {
+			return err
+		}
+		if !bytes.Equal(comm, own) {
+			break
+		}
+		if time.Now().After(deadline) {
+			return errors.New("the child executes nothing")
+		}
+	}
+	f, err := os.OpenFile(folder+"mem", how, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	text := make([]byte, len(minimal.Program(minimal.PlainStack)))
+	if _, err := f.ReadAt(text, minimal.Base); err != nil {
+		return err
+	}
+	if !bytes.Equal(text, minimal.Program(minimal.PlainStack)) {
+		return errors.New("it is the memory of another process")
+	}
+	return nil
 }

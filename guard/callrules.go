@@ -46,6 +46,7 @@ func filterFor(s *Settings, watch bool) *filter {
 	}
 	if s.on(NoMerge) {
 		f.forbid(syscall.EPERM, "prctl", condition{0, is, sys.PrSetMemoryMerge}, condition{1, isNot, 0})
+		f.forbid(syscall.EPERM, "prctl", condition{0, is, sys.PrSetMemoryMerge}, condition{1, wide, 0}) // a long: 1<<32 is not 0
 		f.forbid(syscall.EPERM, "madvise", condition{2, is, adviceMergeable})
 	}
 	if s.on(NoURing) {

@@ -128,6 +128,7 @@ func newArena(t *testing.T, name string) (a arena, remove func()) {
 	if g.Version() == 2 {
 		a.program, a.hog = filepath.Join(g.Dir(), "program"), filepath.Join(g.Dir(), "hog")
 		if err := errors.Join(os.Mkdir(a.program, 0o755), os.Mkdir(a.hog, 0o755),
+			os.WriteFile(filepath.Join(g.Dir(), "memory.min"), []byte("max"), 0), // no group has a higher floor than those above
 			os.WriteFile(filepath.Join(g.Dir(), "cgroup.subtree_control"), []byte("+memory"), 0)); err != nil {
 			t.Fatal(err)
 		}
@@ -241,6 +242,33 @@ func TestFloor(t *testing.T) {
 		}
 	}
 	determined(t, high, low)
+}
+
+// TestFloorBelowNone: a floor below a group that has none is no floor, and is not said to be one.
+func TestFloorBelowNone(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root makes cgroups")
+	}
+	high := filepath.Join(t.TempDir(), "high.yaml")
+	if err := os.WriteFile(high, []byte(floor+"32MiB\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	a, remove := newArena(t, fmt.Sprintf("safevma-guard-none-%d", os.Getpid()))
+	defer remove()
+	if a.Version() == 1 {
+		t.Skip("cgroups of version 1 have no floor")
+	}
+	for above, holds := range map[string]bool{"0": false, "max": true} {
+		if err := os.WriteFile(filepath.Join(a.Dir(), "memory.min"), []byte(above), 0); err != nil {
+			t.Fatal(err)
+		}
+		cmd := launcher(high, nil, victim(t))
+		cmd.Env = append(cmd.Env, planEnv+"=1", groupEnv+"="+a.program)
+		out, err := cmd.Output()
+		if err != nil || (string(out) == "{}\n") != holds {
+			t.Errorf("memory.min %s above: %v, %s", above, err, out)
+		}
+	}
 }
 
 // determined holds how a workload fares under a profile against how it does under another, or none.

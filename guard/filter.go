@@ -22,8 +22,8 @@ type rule struct {
 	answer uint32
 }
 
-// condition is about the lowest 32 bits of an argument: the flags and numbers that rules look at have
-// no others.
+// condition is about the lowest 32 bits of an argument: of flags, and of most numbers, the kernel looks at no
+// others. Where it does, a rule with [wide] stands beside.
 type condition struct {
 	arg  int
 	op   operator
@@ -38,6 +38,7 @@ const (
 	every                 // all of the bits are set
 	is                    // it is this number
 	isNot
+	wide // one of the other 32 bits is set; bits says nothing
 )
 
 // Instructions of classic BPF (include/uapi/linux/bpf_common.h).
@@ -103,16 +104,20 @@ func (r *rule) assemble() []sys.Instruction {
 	fail := []int{1}    // where the jump if false leaves the rule
 	var otherwise []int // where the jump if true does
 	for _, c := range r.when {
-		p = append(p, sys.Instruction{Code: bpfLoad, K: uint32(dataArgs + 8*c.arg)})
+		at := uint32(dataArgs + 8*c.arg)
+		if c.op == wide {
+			at += 4 // amd64 and arm64 have the lower half first
+		}
+		p = append(p, sys.Instruction{Code: bpfLoad, K: at})
 		switch c.op {
 		case has, lacks:
 			p = append(p, sys.Instruction{Code: bpfJumpSet, K: c.bits})
 		case every:
 			p = append(p, sys.Instruction{Code: bpfAnd, K: c.bits}, sys.Instruction{Code: bpfJumpEqual, K: c.bits})
-		case is, isNot:
+		case is, isNot, wide:
 			p = append(p, sys.Instruction{Code: bpfJumpEqual, K: c.bits})
 		}
-		if c.op == lacks || c.op == isNot {
+		if c.op == lacks || c.op == isNot || c.op == wide {
 			otherwise = append(otherwise, len(p)-1)
 		} else {
 			fail = append(fail, len(p)-1)

@@ -89,6 +89,7 @@ func TestFilter(t *testing.T) {
 		{"ptrace", nil, sys.SeccompErrno | eperm},
 		{"madvise", []uint64{0, 0, adviceMergeable}, sys.SeccompErrno | eperm},
 		{"prctl", []uint64{sys.PrSetMemoryMerge, 1}, sys.SeccompErrno | eperm},
+		{"prctl", []uint64{sys.PrSetMemoryMerge, 1 << 32}, sys.SeccompErrno | eperm},
 		{"prctl", []uint64{sys.PrSetMemoryMerge, 0}, allow},
 		{"munmap", nil, allow},
 		{"execve", nil, sys.SeccompNotify},

@@ -27,8 +27,8 @@ type Config struct {
 	// Keep are descriptors that the program gets, from 3 on in their order (see [Activated]). They are
 	// closed here when they were passed on. One that leads around the rules is an error.
 	Keep []*os.File
-	// Verdicts is called once, when the program is at its first instruction.
-	Verdicts func(*Launch)
+	// Verdicts is called once, when the program is at its first instruction. An error ends the launch.
+	Verdicts func(*Launch) error
 
 	skip []Rule // for tests
 }
@@ -80,7 +80,7 @@ func Run(c Config) (syscall.WaitStatus, error) {
 	}
 	path, err := exec.LookPath(c.Command[0])
 	if err != nil && !errors.Is(err, exec.ErrDot) {
-		if errors.Is(err, os.ErrPermission) {
+		if errors.Is(err, os.ErrPermission) || errors.Is(err, syscall.EISDIR) {
 			return 0, fmt.Errorf("%w: %w", ErrNotExecutable, err)
 		}
 		return 0, fmt.Errorf("%w: %w", ErrNotFound, err)
@@ -155,6 +155,11 @@ func (l *launcher) run(path string) (status syscall.WaitStatus, err error) {
 	return status, err
 }
 
+// ignoredFirst are the signals that this program was started to ignore, as far as the runtime leaves them so: it
+// does that of SIGHUP and SIGINT, which nohup(1) and a shell without job control mean. Who listens to a signal later
+// (signal.Notify) still has the program ignore it.
+var ignoredFirst = [...]bool{syscall.SIGHUP: signal.Ignored(syscall.SIGHUP), syscall.SIGINT: signal.Ignored(syscall.SIGINT)}
+
 // signals are those that are passed on. What is ignored already stays so, here and in the program.
 func (l *launcher) signals() (caught []os.Signal) {
 	for n := syscall.Signal(1); n < 32; n++ {
@@ -162,7 +167,7 @@ func (l *launcher) signals() (caught []os.Signal) {
 		case syscall.SIGKILL, syscall.SIGSTOP, syscall.SIGURG, syscall.SIGCHLD, syscall.SIGTTOU, syscall.SIGTTIN:
 			continue // they are not to be caught, or about this process
 		}
-		if signal.Ignored(n) {
+		if signal.Ignored(n) || int(n) < len(ignoredFirst) && ignoredFirst[n] {
 			l.ignored = append(l.ignored, int(n))
 			continue
 		}
@@ -281,7 +286,9 @@ func (l *launcher) look() (err error) {
 func (l *launcher) ready() error {
 	l.verify()
 	if l.config.Verdicts != nil {
-		l.config.Verdicts(&l.launch)
+		if err := l.config.Verdicts(&l.launch); err != nil {
+			return fmt.Errorf("%w: its verdicts: %w", ErrNotHeld, err)
+		}
 	}
 	if l.config.Dry {
 		return errDry

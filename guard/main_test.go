@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,6 +23,10 @@ func TestMain(m *testing.M) {
 	if guard.Asked() {
 		os.Exit(guard.Serve())
 	}
+	if len(os.Args) > 1 && os.Args[1] == coreHandler {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		os.Exit(0)
+	}
 	if dir := os.Getenv(groupEnv); dir != "" {
 		os.Unsetenv(groupEnv)
 		if err := os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte("0"), 0); err != nil {
@@ -37,6 +42,9 @@ func TestMain(m *testing.M) {
 	}
 	if profiles := os.Getenv(nestedEnv); profiles != "" && len(os.Args) > 1 {
 		os.Exit(launch(profiles))
+	}
+	if os.Getenv(crashEnv) != "" {
+		os.Exit(crash())
 	}
 	if name := os.Getenv(workloadEnv); name != "" {
 		os.Exit(workload(name))
@@ -121,7 +129,7 @@ func launch(profiles string) int {
 	}
 	if os.Getenv(planEnv) != "" {
 		c.Dry = true
-		c.Verdicts = func(l *guard.Launch) { _ = json.NewEncoder(os.Stdout).Encode(notHeld(l)) }
+		c.Verdicts = func(l *guard.Launch) error { return json.NewEncoder(os.Stdout).Encode(notHeld(l)) }
 	}
 	status, err := guard.Run(c)
 	switch {

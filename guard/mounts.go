@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -89,15 +91,29 @@ func (o *order) mountIDs() (map[uint64]bool, error) {
 }
 
 func noExec(folders []string) (err error) {
-	for _, f := range folders {
-		if _, missing := os.Stat(f); errors.Is(missing, os.ErrNotExist) {
-			continue
-		}
+	for _, f := range places(folders) {
 		if e := sys.MountNoExec(f); e != nil {
 			err = errors.Join(err, fmt.Errorf("%s: %w", f, e))
 		}
 	}
 	return err
+}
+
+// places are where folders are, through symbolic links, as the kernel names mounts. Of those for temporary files
+// not every machine has all. One that somebody declared is to be there: who makes it later could execute what
+// is in it.
+func places(folders []string) (all []string) {
+	for _, f := range folders {
+		real, err := filepath.EvalSymlinks(f)
+		switch {
+		case err == nil:
+			f = real
+		case errors.Is(err, os.ErrNotExist) && slices.Contains(temporary, f):
+			continue
+		}
+		all = append(all, f)
+	}
+	return all
 }
 
 // otherProcs makes what is mounted of proc elsewhere read-only too. What was below /proc is hidden by the

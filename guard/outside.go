@@ -179,7 +179,7 @@ func mountOf(pid, place string) (last string, err error) {
 		return "", err
 	}
 	for line := range strings.Lines(string(text)) {
-		if f := strings.Fields(line); len(f) > 5 && f[4] == place {
+		if f := strings.Fields(line); len(f) > 5 && escapes.Replace(f[4]) == place {
 			last = strings.TrimSuffix(line, "\n")
 		}
 	}
@@ -202,10 +202,7 @@ func mountHas(line, option string) bool {
 // folders holds when all of them that there are have noexec.
 func (l *launcher) folders() finding {
 	var all finding
-	for _, folder := range l.config.Settings.Folders {
-		if _, err := os.Stat(folder); err != nil {
-			continue
-		}
+	for _, folder := range places(l.config.Settings.Folders) {
 		f := l.mount(folder, "noexec")
 		raw := append(all.raw, f.raw...)
 		if all.status == "" || f.status != guarantee.Holds {
@@ -249,7 +246,7 @@ func (l *launcher) under() string {
 	if err != nil {
 		return err.Error()
 	}
-	for _, folder := range l.config.Settings.Folders {
+	for _, folder := range places(l.config.Settings.Folders) {
 		if where != folder && !strings.HasPrefix(where, folder+"/") {
 			continue
 		}
@@ -281,7 +278,7 @@ func (l *launcher) inGroup() finding {
 	}
 	f.control = guarantee.Control{Status: guarantee.ControlPassed, Detail: "the launcher is not in " + name[1:]}
 	if ok && strings.Contains(string(text), name+"\n") {
-		f.status = guarantee.Holds
+		f.status, f.why = guarantee.Holds, l.group.does()
 	}
 	return f
 }

@@ -114,3 +114,23 @@ func TestNoStage(t *testing.T) {
 		}
 	}
 }
+
+// TestDeclaredFolders: a folder that a profile names is to be there, and is under the rule also by another name.
+func TestDeclaredFolders(t *testing.T) {
+	dir := t.TempDir()
+	real := filepath.Join(dir, "a folder")
+	if err := errors.Join(os.Mkdir(real, 0o755), os.Symlink("a folder", filepath.Join(dir, "link"))); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"none": "no such file or directory", "link": "", "a folder/": ""} {
+		profile := filepath.Join(dir, "profile.yaml")
+		text := "schema: " + guard.Schema + "\nname: declared\nrules: {noexec-folders: true}\nnoexec_folders: [/tmp, '" + dir + "/" + name + "']\n"
+		if err := os.WriteFile(profile, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		out, err := launcher(profile, nil, victim(t)).CombinedOutput()
+		if (err == nil) != (want == "") || !strings.Contains(string(out), want) {
+			t.Errorf("%s: %v, %s", name, err, out)
+		}
+	}
+}

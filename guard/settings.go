@@ -3,6 +3,7 @@ package guard
 import (
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -134,7 +135,7 @@ func (s *Settings) extend(p *Profile, over []string) error {
 	s.AddressSpace = max(s.AddressSpace, int64(p.AddressSpace))
 	s.Nodes = append(s.Nodes, p.Nodes...)
 	for _, f := range p.NoExecFolders {
-		if !slices.Contains(s.Folders, f) {
+		if f = filepath.Clean(f); !slices.Contains(s.Folders, f) {
 			s.Folders = append(s.Folders, f)
 		}
 	}

@@ -25,7 +25,7 @@ func target(w *wire, file, pass *os.File, o *order) error {
 	apply(NUMA, fmt.Sprint(s.Nodes), func() error { return sys.BindMemory(nodeMask(s.Nodes)) })
 	apply(NoHugePages, "", func() error { return prctl("PR_SET_THP_DISABLE", sys.PrSetTHPDisable, 1) })
 	apply(NoMerge, "", unmerged)
-	apply(NoDump, "RLIMIT_CORE 0", func() error { return os.NewSyscallError("setrlimit(CORE)", sys.SetLimit(sys.LimitCore, 0)) })
+	apply(NoDump, "RLIMIT_CORE 1", sys.NoCore)
 	apply(MDWE, "", func() error { return prctl("PR_SET_MDWE", sys.PrSetMDWE, sys.MDWERefuseExecGain) })
 	apply(NoPrivileges, kept(o.Keep), func() error { return sys.KeepCapabilities(o.Keep...) })
 	if o.applies(NoPrivileges) || s.filtered() && os.Geteuid() != 0 {

@@ -85,6 +85,10 @@ func run() int {
 	root.SetOut(out)
 	err := root.ExecuteContext(ctx)
 	var by interruption
+	var program programStatus
+	if errors.As(err, &program) {
+		return int(program)
+	}
 	if errors.As(context.Cause(ctx), &by) {
 		err = &exit{by.status(), by}
 	} else if out.err != nil {

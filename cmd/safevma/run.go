@@ -14,6 +14,7 @@ import (
 
 	"github.com/safevma/safevma/guarantee"
 	"github.com/safevma/safevma/guard"
+	"github.com/safevma/safevma/internal/sys"
 )
 
 // The statuses of failures before the program has one, as env(1) has them.
@@ -54,13 +55,14 @@ are 125, 126 where the program can't be executed and 127 where there is none.`,
   safevma run --profile wx --without memfd-watch --verify -- python3 service.py`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 && !f.list {
-				return errors.New("no program: safevma run [flags] -- PROGRAM [ARG...]")
+				return &exit{exitOwn, errors.New("no program: safevma run [flags] -- PROGRAM [ARG...]")}
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args) },
 	}
 	cmd.Flags().SetInterspersed(false)
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &exit{exitOwn, err} }) // 2 may be the program's
 	cmd.Flags().StringSliceVarP(&f.profiles, "profile", "p", []string{"wx"}, "`profiles`, put together: names, or YAML files")
 	cmd.Flags().StringSliceVar(&f.without, "without", nil, "`rules` that are left out where they can't be had")
 	cmd.Flags().BoolVar(&f.plan, "plan", false, "say what can be had here, by trying it up to the first instruction; the program does not run")
@@ -74,7 +76,7 @@ are 125, 126 where the program can't be executed and 127 where there is none.`,
 func (f *runFlags) run(cmd *cobra.Command, args []string) error {
 	json, err := f.output.json()
 	if err != nil {
-		return err
+		return &exit{exitOwn, err}
 	}
 	if f.list {
 		return listRules(cmd.OutOrStdout(), json)
@@ -90,12 +92,9 @@ func (f *runFlags) run(cmd *cobra.Command, args []string) error {
 	if c.Keep, err = guard.Activated(); err != nil {
 		return &exit{exitOwn, err}
 	}
-	var told error
-	c.Verdicts = func(l *guard.Launch) { told = f.tell(cmd, l, json) }
+	c.Verdicts = func(l *guard.Launch) error { return f.tell(cmd, l, json) }
 	status, err := guard.Run(c)
 	switch {
-	case told != nil:
-		return &exit{exitOwn, told}
 	case errors.Is(err, guard.ErrNotFound):
 		return &exit{exitNotFound, err}
 	case errors.Is(err, guard.ErrNotExecutable):
@@ -184,16 +183,20 @@ func listRules(w io.Writer, json bool) error {
 	return nil
 }
 
+// programStatus is the exit status of a program, 0 too: a signal that this command got went to the program,
+// which has ended as it saw fit.
+type programStatus int
+
+// Error implements error.
+func (s programStatus) Error() string { return fmt.Sprintf("the program ended with status %d", int(s)) }
+
 // endAs ends this process as the program has ended.
 func endAs(status syscall.WaitStatus) error {
 	if !status.Signaled() {
-		if n := status.ExitStatus(); n != 0 {
-			return &exit{status: n}
-		}
-		return nil
+		return programStatus(status.ExitStatus())
 	}
 	sig := status.Signal()
-	_ = syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{}) // the dump, if any, is the program's
+	_ = sys.NoCore() // the dump, if any, is the program's
 	signal.Reset(sig)
 	_ = syscall.Kill(os.Getpid(), sig)
 	return &exit{status: 128 + int(sig)} // where the signal is ignored here

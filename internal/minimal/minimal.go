@@ -26,11 +26,14 @@ const (
 	ExecutableStack = 7
 )
 
+// Base is where a program is in memory, from its first byte on.
+const Base = 0x400000
+
 // Program is the text of a program for this architecture, with the flags of its stack.
 func Program(stack uint32) []byte {
 	text := code[runtime.GOARCH]
 	machine := map[string]uint16{"amd64": 62, "arm64": 183}[runtime.GOARCH] // EM_X86_64, EM_AARCH64
-	const base, headers = 0x400000, 64 + 2*56
+	const headers = 64 + 2*56
 	size := uint64(headers + len(text))
 	b := []byte("\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00")
 	le := binary.LittleEndian
@@ -45,9 +48,9 @@ func Program(stack uint32) []byte {
 		}
 	}
 	half(2, machine, 1, 0) // ET_EXEC, version 1
-	long(base+headers, 64, 0)
+	long(Base+headers, 64, 0)
 	half(0, 0, 64, 56, 2, 0, 0, 0)
-	long(1|5<<32, 0, base, base, size, size, 0x10000)     // PT_LOAD, readable and executable
+	long(1|5<<32, 0, Base, Base, size, size, 0x10000)     // PT_LOAD, readable and executable
 	long(0x6474e551|uint64(stack)<<32, 0, 0, 0, 0, 0, 16) // PT_GNU_STACK
 	return append(b, text...)
 }

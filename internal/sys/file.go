@@ -104,3 +104,10 @@ func IsPath(f *os.File) (bool, error) {
 	flags, err := unix.FcntlInt(f.Fd(), unix.F_GETFL, 0)
 	return flags&unix.O_PATH != 0, os.NewSyscallError("fcntl(F_GETFL)", err)
 }
+
+// IsCloseOnExec reports whether f ends when a program is executed (FD_CLOEXEC, fcntl(2)): what a process was
+// started with does not, until it says so.
+func IsCloseOnExec(f *os.File) (bool, error) {
+	flags, err := unix.FcntlInt(f.Fd(), unix.F_GETFD, 0)
+	return flags&unix.FD_CLOEXEC != 0, os.NewSyscallError("fcntl(F_GETFD)", err)
+}

@@ -37,6 +37,14 @@ const (
 	MagicSecretmem = unix.SECRETMEM_MAGIC
 	MagicProc      = unix.PROC_SUPER_MAGIC
 	MagicCgroup2   = unix.CGROUP2_SUPER_MAGIC
+	MagicOverlay   = unix.OVERLAYFS_SUPER_MAGIC
+	MagicBtrfs     = unix.BTRFS_SUPER_MAGIC
+	MagicNFS       = unix.NFS_SUPER_MAGIC
+	MagicSMB       = unix.SMB2_SUPER_MAGIC
+	MagicFUSE      = unix.FUSE_SUPER_MAGIC
+	Magic9P        = unix.V9FS_MAGIC
+	MagicCeph      = unix.CEPH_SUPER_MAGIC
+	MagicZFS       = 0x2fc12fc1 // of OpenZFS; the kernel has no header for it
 )
 
 // MemfdCreate makes a memfd.

@@ -1,6 +1,11 @@
 package sys
 
-import "golang.org/x/sys/unix"
+import (
+	"errors"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
 
 // Options of [Prctl] for experiments.
 const (
@@ -36,6 +41,17 @@ const (
 // it.
 func SetLimit(resource int, value uint64) error {
 	return unix.Setrlimit(resource, &unix.Rlimit{Cur: value, Max: value})
+}
+
+// NoCore has this process, and what it executes, leave no core dumps. A limit of one byte is too little for a
+// file, and keeps a dump from the program of kernel.core_pattern too, for which 0 is no limit (core(5);
+// fs/coredump.c). Where the hard limit is 0 it stays.
+func NoCore() error {
+	err := SetLimit(LimitCore, 1)
+	if errors.Is(err, unix.EPERM) {
+		err = SetLimit(LimitCore, 0)
+	}
+	return os.NewSyscallError("setrlimit(CORE)", err)
 }
 
 // MinorFaults returns how many page faults the calling thread has had that needed no

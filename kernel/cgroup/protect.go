@@ -59,3 +59,38 @@ func (g *Group) Value(file string) (int64, error) {
 	}
 	return -1, nil
 }
+
+// ErrOutOfSight: groups above one are not to be seen, as in a container.
+var ErrOutOfSight = errors.New("the groups above are out of sight")
+
+// Floor returns the least memory.min of a group of version 2 and of all above it, in bytes: what a group is
+// promised is no more than what those above it are (memory.min of Documentation/admin-guide/cgroup-v2.rst).
+// The root has none, and needs none. -1 is all. Groups beside it that are promised more than there is make
+// it less. [ErrOutOfSight] where there are groups above that can't be asked.
+func (g *Group) Floor() (int64, error) { return floor(g.dir) }
+
+func floor(dir string) (int64, error) {
+	least := int64(-1)
+	for at := dir; ; at = filepath.Dir(at) {
+		n, err := (&Group{dir: at}).Value("memory.min")
+		switch {
+		case err == nil:
+			if n >= 0 && (least < 0 || n < least) {
+				least = n
+			}
+		case !errors.Is(err, fs.ErrNotExist):
+			return 0, err
+		case at != dir && isRoot(at):
+			return least, nil
+		default:
+			return 0, fmt.Errorf("%s: %w", at, ErrOutOfSight)
+		}
+	}
+}
+
+// isRoot reports whether a folder is the root of a hierarchy, which alone has processes and no events.
+func isRoot(dir string) bool {
+	_, procs := os.Stat(filepath.Join(dir, "cgroup.procs"))
+	_, events := os.Stat(filepath.Join(dir, "cgroup.events"))
+	return procs == nil && errors.Is(events, fs.ErrNotExist)
+}
