@@ -53,13 +53,23 @@ TESTFLAGS ?= -v
 lab: lab-build ## run tests inside: PKG=./kernel/vma KERNEL=6.12 LABFLAGS="--disk xfs" TESTFLAGS="-run X"
 	CGO_ENABLED=0 $(GO) test -count=1 -exec '$(CURDIR)/$(LAB) exec --kernel $(KERNEL) $(LABFLAGS)' $(TESTFLAGS) $(PKG)
 
-INSIDE := ./lab ./lab/feature ./internal/sys ./internal/minimal ./kernel/... ./pmem/medium/... ./guard ./examples/...
-lab-test: lab-build ## run the tests of what talks to kernels inside: on 6.1, 6.12, the newest, and on arm64
+INSIDE := ./lab ./lab/feature ./internal/sys ./internal/minimal ./kernel/... ./pmem/medium/... ./examples/...
+MACHINE := --nvdimm ext4 --disk ext4 --numa 2 --persistence cpu
+lab-test: lab-build ## run the tests of what talks to kernels inside, long ones shortened: on 6.1, 6.12, the newest, and on arm64
 	for kernel in 6.1 6.12 newest; do \
-		CGO_ENABLED=0 $(GO) test -count=1 -timeout 30m -exec "$(CURDIR)/$(LAB) exec --kernel $$kernel --nvdimm ext4 --disk ext4 --numa 2 --persistence cpu" $(INSIDE) || exit 1; \
+		CGO_ENABLED=0 $(GO) test -count=1 -short -exec "$(CURDIR)/$(LAB) exec --kernel $$kernel $(MACHINE)" $(INSIDE) || exit 1; \
+	done
+	CGO_ENABLED=0 $(GO) test -count=1 -exec "$(CURDIR)/$(LAB) exec --kernel newest" -run TestDAMON ./cmd/safevma
+	CGO_ENABLED=0 $(GO) test -count=1 -short -exec "$(CURDIR)/$(LAB) exec --kernel newest $(MACHINE)" -run 'Attacks|FaultsAreFound' ./guard
+	CGO_ENABLED=0 GOARCH=arm64 $(GO) test -count=1 -short -exec '$(CURDIR)/$(LAB) exec --kernel 6.12 --arch arm64 --numa 2' $(INSIDE)
+
+.PHONY: lab-nightly
+lab-nightly: lab-build ## the same whole, and programs started by "safevma run", on each kernel (an hour)
+	for kernel in 6.1 6.12 6.18 newest; do \
+		CGO_ENABLED=0 $(GO) test -count=1 -timeout 60m -exec "$(CURDIR)/$(LAB) exec --kernel $$kernel $(MACHINE)" $(INSIDE) ./watch ./guard || exit 1; \
 		CGO_ENABLED=0 $(GO) test -count=1 -exec "$(CURDIR)/$(LAB) exec --kernel $$kernel" -run TestDAMON ./cmd/safevma || exit 1; \
 	done
-	CGO_ENABLED=0 GOARCH=arm64 $(GO) test -count=1 -timeout 30m -exec '$(CURDIR)/$(LAB) exec --kernel 6.12 --arch arm64 --numa 2' $(INSIDE)
+	CGO_ENABLED=0 GOARCH=arm64 $(GO) test -count=1 -timeout 60m -exec '$(CURDIR)/$(LAB) exec --kernel 6.12 --arch arm64 --numa 2' $(INSIDE) ./guard
 
 .PHONY: crash-nightly
 crash-nightly: ## recover and check ten million images that a failure may leave, and more
@@ -76,6 +86,10 @@ region-nightly: ## regions under memory pressure that a neighbour makes, in a cg
 lab-matrix: lab-build ## make docs/lab-matrix.md anew: what each kernel can do
 	$(LAB) matrix > bin/matrix.md && mv bin/matrix.md docs/lab-matrix.md
 
+.PHONY: probe-nightly
+probe-nightly: ## a hundred whole runs of probes in a row say the same, and leave nothing (as root, about an hour)
+	SAFEVMA_PROBE_RUNS=100 nice $(GO) test -count=1 -timeout 3h -run RunsInARow -v ./probe
+
 .PHONY: ledger
 LEDGER := $(CURDIR)/bin/ledger
 ledger: build lab-build ## make docs/ledger.md anew: what probes say on this kernel and on the lab's
@@ -86,8 +100,11 @@ ledger: build lab-build ## make docs/ledger.md anew: what probes say on this ker
 		(cd probe && SAFEVMA_PROBE_REPORT=1 $(CURDIR)/$(LAB) exec --kernel $$kernel --append secretmem.enable=1 --nvdimm ext4 --disk ext4 --timeout 20m \
 			$(LEDGER)/probe.test -test.run TestReport) | sed '/^}$$/q' > $(LEDGER)/$$kernel.json || exit 1; \
 	done
+	CGO_ENABLED=0 GOARCH=arm64 $(GO) test -c -o $(LEDGER)/probe-arm64.test ./probe
+	(cd probe && SAFEVMA_PROBE_REPORT=1 $(CURDIR)/$(LAB) exec --kernel 6.12 --arch arm64 --append secretmem.enable=1 --disk ext4 --timeout 20m \
+		$(LEDGER)/probe-arm64.test -test.run TestReport) | sed '/^}$$/q' > $(LEDGER)/arm64.json
 	cp docs/ledger.head $(LEDGER)/ledger.md
-	$(BIN) probe diff --output markdown $(LEDGER)/here.json $(foreach kernel,$(KERNELS),$(LEDGER)/$(kernel).json) >> $(LEDGER)/ledger.md || test $$? = 1
+	$(BIN) probe diff --output markdown $(LEDGER)/here.json $(foreach kernel,$(KERNELS) arm64,$(LEDGER)/$(kernel).json) >> $(LEDGER)/ledger.md || test $$? = 1
 	mv $(LEDGER)/ledger.md docs/ledger.md
 
 .PHONY: run-matrix

@@ -113,6 +113,7 @@ func victim(t *testing.T) string {
 	if copied != "" {
 		return copied
 	}
+	lab.MemoryController(t) // for the rule about cgroups
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -207,7 +208,6 @@ func TestAttacks(t *testing.T) {
 	if raceEnabled {
 		t.Skip("what is tried is another process, of which the race detector sees nothing")
 	}
-	lab.MemoryController(t)
 	part := recorded(t)
 	if part != nil {
 		for _, p := range profiles {

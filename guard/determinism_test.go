@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -132,7 +133,7 @@ func newArena(t *testing.T, name string) (a arena, remove func()) {
 			t.Fatal(err)
 		}
 	}
-	return a, func() {
+	remove = sync.OnceFunc(func() {
 		if g.Version() == 2 {
 			waitFor(t, func() bool { return syscall.Rmdir(a.program) == nil }, "the program is left in its cgroup")
 			waitFor(t, func() bool { return syscall.Rmdir(a.hog) == nil }, "the hog is left in its cgroup")
@@ -140,7 +141,9 @@ func newArena(t *testing.T, name string) (a arena, remove func()) {
 		if err := g.Remove(); err != nil {
 			t.Error(err)
 		}
-	}
+	})
+	t.Cleanup(remove) // also where the test ends before
+	return a, remove
 }
 
 // within runs the workload in the arena, under profiles or none, beside the hog, and returns what it saw.

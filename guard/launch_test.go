@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/safevma/safevma/guard"
-	"github.com/safevma/safevma/lab"
 )
 
 // TestFaultsAreFound leaves out applying each rule in turn. The launch must say of that rule, and of no
@@ -25,7 +24,6 @@ func TestFaultsAreFound(t *testing.T) {
 	if raceEnabled {
 		t.Skip("what is tried is another process, of which the race detector sees nothing")
 	}
-	lab.MemoryController(t)
 	file := filepath.Join(t.TempDir(), "all.yaml")
 	profile := "schema: " + guard.Schema + "\nname: all\nextends: [safety]\nrules: {oom-score: true, address-space: true, numa: true}\n" +
 		"oom_score_adj: 500\naddress_space: 8GiB\nnuma_nodes: [0]\n"

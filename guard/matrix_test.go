@@ -14,7 +14,6 @@ import (
 
 	"github.com/safevma/safevma/guarantee"
 	"github.com/safevma/safevma/guard"
-	"github.com/safevma/safevma/lab"
 	"github.com/safevma/safevma/lab/machine"
 )
 
@@ -122,7 +121,6 @@ func TestMatrixPart(t *testing.T) {
 	if os.Getenv(partVariable) == "" {
 		t.Skipf("set %s=1 for the part of this kernel on standard output", partVariable)
 	}
-	lab.MemoryController(t)
 	release, _ := kernel(t)
 	p := part{release, map[string]map[guard.Rule]string{}, map[string]map[string]string{}}
 	for _, profile := range profiles {

@@ -21,6 +21,15 @@ func (t *trial) guarded(b []byte) []byte {
 	return b
 }
 
+// apart is filled anonymous memory between inaccessible pages, so that the kernel does not
+// merge its mapping with what is beside it.
+func (t *trial) apart(pages int) []byte {
+	b := t.mapped(pages+2, sys.ProtNone, private, nil)[pageSize : (pages+1)*pageSize]
+	t.must("mprotect", sys.Mprotect(b, rw))
+	fill(b)
+	return b
+}
+
 func guardProbes() []Probe {
 	type attempt = func(*trial, []byte) Answer
 	guard := func(id, claim, try string, confirms, refutes, without Answer, do attempt) Probe {
@@ -30,9 +39,9 @@ func guardProbes() []Probe {
 			Oracle: string(confirms) + ": confirmed; " + string(refutes) + ": refuted",
 			run: func(t *trial) {
 				compare(t, experiment[[]byte]{try: try, do: func(b []byte) Answer { return do(t, b) }, on: "a guard region",
-					subject:  t.guarded(t.anon(1)),
+					subject:  t.guarded(t.apart(1)),
 					confirms: []Answer{confirms}, refutes: []Answer{refutes},
-					controls: []control[[]byte]{{"an anonymous page", t.anon(1), without}}})
+					controls: []control[[]byte]{{"an anonymous page", t.apart(1), without}}})
 			},
 		}
 	}
@@ -66,9 +75,7 @@ func guardProbes() []Probe {
 				t.guarded(t.anon(1))
 				compare(t, experiment[func([]byte) error]{try: "VMAs that come with a guard",
 					do: func(guard func([]byte) error) Answer {
-						// Apart, so that the kernel does not merge it with what is beside it.
-						b := t.mapped(5, sys.ProtNone, private, nil)[pageSize : 4*pageSize]
-						t.must("mprotect", sys.Mprotect(b, rw))
+						b := t.apart(3)
 						before := t.areas(b)
 						t.must("a guard", guard(b[pageSize:2*pageSize]))
 						return answerf("%d more", t.areas(b)-before)
@@ -79,6 +86,7 @@ func guardProbes() []Probe {
 						func(b []byte) error { return sys.Mprotect(b, sys.ProtNone) }, "2 more"}}})
 			},
 		},
+		guardShown(),
 		guardLocked("guard-locked", "no guard region can be put into locked memory", "locked memory", func(t *trial) []byte {
 			b := t.anon(1)
 			t.must("mlock", sys.Mlock(b))
@@ -127,4 +135,28 @@ func (t *trial) guardBit(b []byte) Answer {
 	})
 	t.must("/proc/self/pagemap", err)
 	return a
+}
+
+// guardShown is about VmFlags, which a kernel may lack: so a control shows that another flag
+// is seen.
+func guardShown() Probe {
+	type flagged struct {
+		b    []byte
+		code string
+	}
+	return Probe{
+		ID: "guard-smaps", Subject: Sealing, Since: "6.13",
+		Source: "Linux tools/testing/selftests/mm/guard-regions.c, smaps; Documentation/filesystems/proc.rst, VmFlags",
+		Claim:  "smaps shows that a mapping has guard regions (VmFlags gu)", Requirement: "SV-TOP-02", Severity: "low",
+		Experiment: "VmFlags of a page with a guard region", Control: "VmFlags of a page without one, and of a locked one",
+		Oracle: "gu: confirmed; no gu: refuted", Remedy: "Ask pagemap (bit 58) or PAGEMAP_SCAN.",
+		run: func(t *trial) {
+			locked := t.apart(1)
+			t.must("mlock", sys.Mlock(locked))
+			compare(t, experiment[flagged]{try: "VmFlags", do: func(f flagged) Answer { return t.hasFlag(f.b, f.code) },
+				on: "a guard region", subject: flagged{t.guarded(t.apart(1)), "gu"}, confirms: []Answer{"gu"}, refutes: []Answer{"no gu"},
+				controls: []control[flagged]{{"an anonymous page", flagged{t.apart(1), "gu"}, "no gu"},
+					{"a locked anonymous page, lo", flagged{locked, "lo"}, "lo"}}})
+		},
+	}
 }

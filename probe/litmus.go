@@ -33,13 +33,23 @@ var storeBuffering = litmus{
 	first:     func(x, y []byte) uint64 { return sys.StoreThenLoad(x, y) },
 	second:    func(x, y []byte) uint64 { return sys.StoreThenLoad(y, x) },
 	reordered: func(first, second uint64) bool { return first == 0 && second == 0 },
-	atMost:    5 * time.Second, // as a rule, it takes a few milliseconds
+	atMost:    20 * time.Second, // as a rule, it takes a few milliseconds; on a busy machine the two seldom run at once
 }
 
 const (
 	rounds = 64  // cells, which the two threads go through side by side
 	apart  = 256 // bytes between words, so that each has a cache line
 )
+
+// twoCPUs are two that this thread may run on.
+func (t *trial) twoCPUs() []int {
+	cpus, err := sys.CPUs()
+	t.must("sched_getaffinity", err)
+	if len(cpus) < 2 {
+		t.stop(Missing, "one processor alone")
+	}
+	return cpus[:2]
+}
 
 // litmus runs a test for a time, or until something is out of order.
 func (t *trial) litmus(l litmus) Answer {
@@ -48,9 +58,13 @@ func (t *trial) litmus(l litmus) Answer {
 	var results [2][rounds]uint64
 	var turn, ready, arrived atomic.Uint64 // what the other thread is to do, begins, and has done
 	var stop atomic.Bool
+	cpus := t.twoCPUs()
+	t.must("a processor", sys.RunOn(cpus[0]))
+	defer sys.RunOn(cpus...)
+	placed := make(chan error)
 	go func() {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
+		runtime.LockOSThread() // and never unlocked: the thread ends with this
+		placed <- sys.RunOn(cpus[1])
 		for n := uint64(1); ; n++ {
 			for turn.Load() < n {
 				if stop.Load() {
@@ -65,6 +79,7 @@ func (t *trial) litmus(l litmus) Answer {
 			arrived.Store(n)
 		}
 	}()
+	t.must("another processor", <-placed)
 	tests, reordered := 0, 0
 	start := time.Now()
 	for n := uint64(1); reordered == 0 && time.Since(start) < t.span(l.atMost); n++ {

@@ -113,14 +113,7 @@ func lockProbes() []Probe {
 					return answer(err)
 				}
 				return t.hasFlag(b, "lo")
-			}, "MAP_DROPPABLE memory", func(t *trial) []byte {
-				b, err := sys.Mmap(4*pageSize, rw, sys.MapDroppable|sys.MapAnonymous, -1, 0)
-				if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.EOPNOTSUPP) {
-					t.stop(Missing, "mmap(MAP_DROPPABLE): %s (before Linux 6.11)", answer(err))
-				}
-				t.must("mmap(MAP_DROPPABLE)", err)
-				return b
-			}, "lo", "no lo", other{"anonymous memory", filled, "lo"}),
+			}, "MAP_DROPPABLE memory", (*trial).droppable, "lo", "no lo", other{"anonymous memory", filled, "lo"}),
 		state("rs-dontneed-locked", "", "the pages of locked memory can't be thrown away by MADV_DONTNEED", "madvise(2)",
 			"madvise(MADV_DONTNEED)", func(_ *trial, b []byte) Answer { return answer(sys.Madvise(b, sys.MadvDontneed)) },
 			"locked memory", locked, "EINVAL", OK, other{"memory that is not locked", filled, OK}),
@@ -145,7 +138,17 @@ func lockProbes() []Probe {
 			probes[i].Requirement = "SV-RES-02"
 		}
 	}
-	return append(probes, lockFork(), lockFuture(), lockLimit(), wipeOnFork())
+	return append(probes, lockFork(), lockFuture(), droppableFuture(), lockLimit(), wipeOnFork())
+}
+
+// droppable is memory that the kernel may drop.
+func (t *trial) droppable() []byte {
+	b, err := sys.Mmap(4*pageSize, rw, sys.MapDroppable|sys.MapAnonymous, -1, 0)
+	if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.EOPNOTSUPP) {
+		t.stop(Missing, "mmap(MAP_DROPPABLE): %s (before Linux 6.11)", answer(err))
+	}
+	t.must("mmap(MAP_DROPPABLE)", err)
+	return b
 }
 
 // failedLock is a range of six pages that mlock fails for, since nothing can be put into its
@@ -222,6 +225,24 @@ func lockFuture() Probe {
 				on: "memory mapped after it", subject: t.untouched(1),
 				confirms: []Answer{"lo"}, refutes: []Answer{"no lo"},
 				controls: []control[[]byte]{{"memory mapped before it", before, "no lo"}}})
+		},
+	}
+}
+
+func droppableFuture() Probe {
+	return Probe{
+		ID: "rs-droppable-future", Row: "DROP-LOCK", Subject: Residency, Since: "6.11",
+		Source:     "Linux tools/testing/selftests/mm/mlock2-tests.c, test_mlockall_future_droppable",
+		Claim:      "mlockall(MCL_FUTURE) does not lock memory with MAP_DROPPABLE",
+		Experiment: "VmFlags of MAP_DROPPABLE memory mapped after mlockall(MCL_FUTURE)",
+		Control:    "VmFlags of anonymous memory mapped after it, and before", Oracle: "no lo: confirmed; lo: refuted",
+		run: func(t *trial) {
+			before := t.anon(1)
+			t.must("mlockall(MCL_FUTURE)", sys.Mlockall(sys.MclFuture))
+			compare(t, experiment[[]byte]{try: "VmFlags", do: func(b []byte) Answer { return t.hasFlag(b, "lo") },
+				on: "MAP_DROPPABLE memory", subject: t.droppable(), confirms: []Answer{"no lo"}, refutes: []Answer{"lo"},
+				controls: []control[[]byte]{{"anonymous memory", t.untouched(1), "lo"},
+					{"memory mapped before it", before, "no lo"}}})
 		},
 	}
 }

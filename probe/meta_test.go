@@ -70,7 +70,7 @@ func init() {
 		})},
 		{ID: "t-crashes", run: attempt(func(t *trial) {
 			good(t, passing)
-			sys.Bytes(0x10000, 1)[0] = 1
+			sys.Bytes(noAddress, 1)[0] = 1
 		})},
 		{ID: "t-exits", run: attempt(func(t *trial) { os.Exit(0) })},
 		{ID: "t-empty-zone", run: attempt(func(t *trial) {

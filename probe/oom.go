@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"strconv"
 	"syscall"
+	"time"
 
 	"github.com/safevma/safevma/kernel/cgroup"
 )
@@ -89,6 +90,10 @@ func (h *hog) end() bool {
 func cgroupProbes() []Probe {
 	const limit = 128 << 20
 	needs := Needs{Cgroup: limit, Privilege: "the right to make a memory cgroup", Alone: true}
+	// Of what a killed process had, the kernel frees the last 40 MiB (of one batch) a little
+	// after it is ready to kill the next one: the small one is to have much more.
+	choice := needs
+	choice.Cgroup, choice.Limit = 256<<20, time.Minute
 	return []Probe{{
 		ID: "oom-limit", Subject: Residency,
 		Source: "Documentation/admin-guide/cgroup-v2.rst, memory.max; cgroup-v1/memory.rst", Needs: needs,
@@ -117,21 +122,19 @@ func cgroupProbes() []Probe {
 				refutes: []Answer{"alive"}, controls: []control[int]{{"16 MiB", 16, "alive"}}})
 		},
 	}, {
-		ID: "oom-choice", Subject: Residency, Source: "proc_pid_oom_score_adj(5)", Needs: needs, Requirement: "SV-OOM-01",
+		ID: "oom-choice", Subject: Residency, Source: "proc_pid_oom_score_adj(5)", Needs: choice, Requirement: "SV-OOM-01",
 		Claim:      "of two processes the kernel kills the one with the higher oom_score_adj, though the other one is bigger and asked for the memory",
-		Experiment: "a process with 48 MiB and oom_score_adj 1000; one with 0 that fills 80 MiB, in a group with 128 MiB",
+		Experiment: "a process with 96 MiB and oom_score_adj 1000; one with 0 that fills 160 MiB, in a group with 256 MiB",
 		Control:    "the values the other way round",
 		Oracle:     "the small one: confirmed; the big one: refuted", Cleanup: "the group is removed",
 		run: func(t *trial) {
 			type pair struct{ small, big int }
 			compare(t, experiment[pair]{try: "the kernel's choice", do: func(p pair) Answer {
 				a := t.choice(p.small, p.big)
-				for range 2 {
-					// Memory of the killed one is free a little later; until then the kernel may
-					// kill again, and no choice is to be seen.
-					if a == "both" {
-						a = t.choice(p.small, p.big)
-					}
+				// Memory of the killed one is free a little later; until then the kernel may kill
+				// again, and no choice is to be seen.
+				for end := time.Now().Add(15 * time.Second); a == "both" && time.Now().Before(end); {
+					a = t.choice(p.small, p.big)
 				}
 				return a
 			},
@@ -145,9 +148,9 @@ func cgroupProbes() []Probe {
 // choice has two processes take memory in turns, and says which one the kernel kills.
 func (t *trial) choice(adjSmall, adjBig int) Answer {
 	small, big := t.hog(adjSmall), t.hog(adjBig)
-	early := !small.take(48) || !big.take(40)
+	early := !small.take(96) || !big.take(80)
 	if !early {
-		big.take(40)
+		big.take(80)
 	}
 	killedBig := big.end()
 	killedSmall := small.end()

@@ -195,14 +195,14 @@ func cpuFlag(flag string) bool {
 // orderProbes are about what other threads see of stores, as far as software can tell; what
 // a power cut leaves of them it can't.
 func orderProbes() []Probe {
-	const short, long = 300 * time.Millisecond, 5 * time.Second
+	const short, long = 300 * time.Millisecond, 20 * time.Second
 	return []Probe{{
 		ID: "pm-torn", Subject: Persistent, Source: "processor manuals: aligned stores of 8 bytes are atomic",
 		Requirement: "SV-PER-02",
 		Claim:       "an aligned store of 8 bytes is never seen in part",
 		Experiment:  "one thread stores 0 and ^0 in turns, another loads, for 0.3 s",
 		Control:     "the same across two cache lines, where it is seen in part",
-		Oracle:      "whole: confirmed; torn: refuted", Needs: Needs{Alone: true},
+		Oracle:      "whole: confirmed; torn: refuted", Needs: Needs{Alone: true, Limit: time.Minute},
 		run: func(t *trial) {
 			page := t.anon(1)
 			compare(t, experiment[int]{try: "stores and loads of 8 bytes", do: func(offset int) Answer {
@@ -212,7 +212,7 @@ func orderProbes() []Probe {
 				if offset%64 != 0 { // the control ends with the first one
 					atMost = long
 				}
-				beside(func() { sys.StoreWord(b, 0); sys.StoreWord(b, ^uint64(0)) }, func(stop *atomic.Bool) {
+				t.beside(func() { sys.StoreWord(b, 0); sys.StoreWord(b, ^uint64(0)) }, func(stop *atomic.Bool) {
 					for end := time.Now().Add(t.span(atMost)); !stop.Load(); loads++ {
 						if v := sys.LoadWord(b); v != 0 && v != ^uint64(0) {
 							torn++
@@ -237,11 +237,9 @@ func orderProbes() []Probe {
 		Claim:       "two stores of one thread are seen by another in their order",
 		Experiment:  "one thread stores to two cache lines, another loads the second and then the first, again and again for a second",
 		Control:     "each thread stores to one line and then loads the other: there a load overtakes a store",
-		Oracle:      "in order: confirmed; out of order: refuted (arm64 may)", Needs: Needs{Alone: true},
+		Oracle:      "in order: confirmed; out of order: refuted (arm64 may)", Needs: Needs{Alone: true, Limit: time.Minute},
 		run: func(t *trial) {
-			if runtime.NumCPU() < 2 {
-				t.stop(Missing, "one processor alone")
-			}
+			t.twoCPUs()
 			compare(t, experiment[litmus]{try: "memory order of two threads", do: t.litmus, on: "two stores, two loads",
 				subject: messagePassing, confirms: []Answer{"in order"}, refutes: []Answer{"out of order"},
 				controls: []control[litmus]{{"a store and a load by each", storeBuffering, "out of order"}}})
@@ -249,18 +247,25 @@ func orderProbes() []Probe {
 	}}
 }
 
-// beside has another thread do something over and over while watch runs, which sets stop.
-func beside(do func(), watch func(stop *atomic.Bool)) {
+// beside has another thread do something over and over while watch runs, which sets stop. The
+// two are on processors of their own.
+func (t *trial) beside(do func(), watch func(stop *atomic.Bool)) {
+	cpus := t.twoCPUs()
+	t.must("a processor", sys.RunOn(cpus[0]))
+	defer sys.RunOn(cpus...)
 	var stop atomic.Bool
-	done := make(chan struct{})
+	placed, done := make(chan error), make(chan struct{})
 	go func() {
 		defer close(done)
+		runtime.LockOSThread() // and never unlocked: the thread ends with this
+		placed <- sys.RunOn(cpus[1])
 		for !stop.Load() {
 			for range 64 {
 				do()
 			}
 		}
 	}()
+	t.must("another processor", <-placed)
 	watch(&stop)
 	<-done
 }

@@ -22,11 +22,12 @@ const (
 	Concurrency Subject = "integrity under concurrency"
 	Persistent  Subject = "persistent memory"
 	Zones       Subject = "kernel memory zones"
+	Defences    Subject = "kernel defences"
 )
 
 // Subjects lists the subjects in the order of the catalogue.
 func Subjects() []Subject {
-	return []Subject{Memfd, Secret, Sealing, Residency, Concurrency, Persistent, Zones}
+	return []Subject{Memfd, Secret, Sealing, Residency, Concurrency, Persistent, Zones, Defences}
 }
 
 // Probe is one claim and the experiment that tries it.
@@ -95,7 +96,7 @@ func (p *Probe) limit() time.Duration {
 // Catalogue returns all probes, ordered by subject.
 func Catalogue() []Probe {
 	all := slices.Concat(
-		memfdProbes(), secretProbes(), sealingProbes(), residencyProbes(), concurrencyProbes(), persistentProbes(), zoneProbes(),
+		memfdProbes(), secretProbes(), sealingProbes(), residencyProbes(), concurrencyProbes(), persistentProbes(), zoneProbes(), defenceProbes(),
 	)
 	for i := range all {
 		if all[i].Good == "" {

@@ -75,7 +75,7 @@ func TestCatalogue(t *testing.T) {
 func TestLedgerRows(t *testing.T) {
 	for _, row := range []string{"SM-COPY", "SM-KERN", "SM-CLOEXEC", "SM-GUP", "SM-LOCK", "SM-FORK", "SM-LIMIT", "NX-2",
 		"NX-MAP", "NX-NS",
-		"SEAL-CONTENT", "SEAL-LOCK", "MDWE-DUAL", "LOCK-FAIL", "DROP-LOCK", "GUARD-LOCK", "PKEY-NONE", "COMMIT", "PSI-UNPRIV", "ALLOC-USAGE"} {
+		"SEAL-CONTENT", "SEAL-LOCK", "MDWE-DUAL", "LOCK-FAIL", "DROP-LOCK", "GUARD-LOCK", "PKEY-NONE", "COMMIT", "PSI-UNPRIV", "PSI-READ", "ALLOC-USAGE"} {
 		if !slices.ContainsFunc(Catalogue(), func(p Probe) bool { return p.Row == row }) {
 			t.Errorf("no probe is of row %s", row)
 		}

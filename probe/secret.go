@@ -68,8 +68,12 @@ func (t *trial) count(pages int) {
 	}
 }
 
+// noAddress is one at which nothing is ever mapped: below what a process may map, and below
+// where programs begin, which for arm64 is 0x10000.
+const noAddress = 0x8000
+
 // nowhere is memory at which nothing is ever mapped.
-func nowhere() []byte { return sys.Bytes(0x10000, 0x1000) }
+func nowhere() []byte { return sys.Bytes(noAddress, 0x1000) }
 
 // reach is an attempt of the kernel to reach memory for somebody.
 type reach struct {
@@ -210,6 +214,13 @@ func secretReachProbes() []Probe {
 			}
 		},
 	}, {
+		id: "sm-zerocopy", try: "send on a TCP socket with MSG_ZEROCOPY", fails: "EFAULT", works: taken, lost: "EFAULT",
+		requirement: "SV-LIN-01",
+		do: func(t *trial) func([]byte) Answer {
+			send := t.zeroCopy()
+			return func(b []byte) Answer { return accepted(send(b[:8])) }
+		},
+	}, {
 		id: "sm-futex-shared", try: "futex(FUTEX_WAIT), shared, on a word that is another one", fails: "EFAULT",
 		works: "EAGAIN", lost: "EFAULT",
 		do: func(*trial) func([]byte) Answer {
@@ -220,87 +231,6 @@ func secretReachProbes() []Probe {
 	for i := range all {
 		all[i].row, all[i].source = "SM-GUP", sourceAreas
 		all[i].claim = "secret memory can't be reached by " + all[i].try
-		probes[i] = all[i].probe()
-	}
-	return probes
-}
-
-// secretCopyProbes are about system calls that copy from or to the caller's memory
-// (copy_from_user, copy_to_user).
-func secretCopyProbes() []Probe {
-	all := []reach{{
-		id: "sm-copy-write", try: "write to a pipe from it", works: TheBytes,
-		do: func(t *trial) func([]byte) Answer {
-			return func(b []byte) Answer {
-				r, w := t.pipe()
-				if _, err := sys.Write(w, b[:8]); err != nil {
-					return answer(err)
-				}
-				got := make([]byte, 8)
-				n, err := sys.Read(r, got)
-				return isWord(got, n, err)
-			}
-		},
-	}, {
-		id: "sm-copy-read", try: "read of a pipe into it", works: taken,
-		do: func(t *trial) func([]byte) Answer {
-			return func(b []byte) Answer {
-				r, w := t.pipe()
-				sys.Write(w, []byte(word))
-				return accepted(sys.Read(r, b[:8]))
-			}
-		},
-	}, {
-		id: "sm-copy-getrandom", try: "getrandom into it", works: taken,
-		do: func(*trial) func([]byte) Answer {
-			return func(b []byte) Answer { return accepted(sys.Getrandom(b[:8])) }
-		},
-	}, {
-		id: "sm-copy-file", try: "write to a file (page cache) from it", works: TheBytes, needs: Needs{Folder: true},
-		do: func(t *trial) func([]byte) Answer {
-			f := t.file("file", 0)
-			return func(b []byte) Answer {
-				if _, err := sys.Pwrite(f, b[:8], 0); err != nil {
-					return answer(err)
-				}
-				got := make([]byte, 8)
-				n, err := sys.Pread(f, got, 0)
-				return isWord(got, n, err)
-			}
-		},
-	}, {
-		id: "sm-copy-socket", try: "send on a socket from it", works: taken,
-		do: func(t *trial) func([]byte) Answer {
-			return func(b []byte) Answer {
-				pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
-				t.must("socketpair", err)
-				defer syscall.Close(pair[0])
-				defer syscall.Close(pair[1])
-				return accepted(syscall.Write(pair[0], b[:8]))
-			}
-		},
-	}, {
-		id: "sm-copy-uring", try: "a read into it by a worker thread of io_uring", works: taken,
-		do: func(t *trial) func([]byte) Answer {
-			return func(b []byte) Answer {
-				u := t.uring()
-				defer u.Close()
-				r, w := t.pipe()
-				sys.Write(w, []byte(word))
-				return accepted(u.ReadInto(r, b[:8]))
-			}
-		},
-	}, {
-		id: "sm-copy-vm-local", try: "process_vm_readv of other memory into it", works: taken,
-		do: func(t *trial) func([]byte) Answer {
-			from := t.anon(1)
-			return func(b []byte) Answer { return accepted(sys.ProcessVMRead(os.Getpid(), b[:8], sys.Addr(from))) }
-		},
-	}}
-	probes := make([]Probe, len(all))
-	for i := range all {
-		all[i].row, all[i].source, all[i].fails, all[i].lost = "SM-COPY", sourcePointers, "EFAULT", "EFAULT"
-		all[i].claim = "pointers to secret memory can't be passed to system calls (here: " + all[i].try + ")"
 		probes[i] = all[i].probe()
 	}
 	return probes

@@ -304,11 +304,7 @@ func secretLimitTouch() Probe {
 
 // coreDump has a child die of a fault with a core dump in the temporary folder.
 func coreDump(t *trial) {
-	pattern, err := os.ReadFile("/proc/sys/kernel/core_pattern")
-	t.must("core_pattern", err)
-	if p := strings.TrimSpace(string(pattern)); p == "" || strings.ContainsAny(p, "|/@") {
-		t.stop(Missing, "kernel.core_pattern is %q: core dumps go elsewhere", p)
-	}
+	t.coresHere()
 	secret, plain := t.secretPages(1), t.untouched(1)
 	t.must("MADV_DODUMP", sys.Madvise(secret, sys.MadvDodump))
 	mark := func(b []byte, what string) []byte {
@@ -319,12 +315,8 @@ func coreDump(t *trial) {
 	}
 	marks := map[string][]byte{"secret": mark(secret, "\x7fSeCrEt\x7f"), "plain": mark(plain, "\x7fpLaIn\x7f")}
 	runtime.GC()
-	t.must("chdir", os.Chdir(t.dir))
-	if err := sys.SetLimit(sys.LimitCore, 1<<30); err != nil {
-		t.stop(Privilege, "RLIMIT_CORE: %v", err)
-	}
-	status, err := sys.ForkCalls([]sys.RawCall{{Number: sys.CallPrctl, Args: [6]uintptr{sys.PrSetDumpable, 1}},
-		{Number: sys.CallLoad, Args: [6]uintptr{0x10000}}})
+	t.must("RLIMIT_CORE", sys.SetLimit(sys.LimitCore, 1<<30))
+	status, err := sys.ForkCalls(dumpsCore())
 	t.must("fork", err)
 	if !status.CoreDump() {
 		t.stop(Missing, "the child ended without a core dump: %v", status)

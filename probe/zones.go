@@ -5,7 +5,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/cilium/ebpf/asm"
 
@@ -119,7 +118,7 @@ var looks = map[string]func(*trial) Answer{
 	},
 	"kpageflags": func(*trial) Answer { return opens("/proc/kpageflags") },
 	"slabinfo":   func(*trial) Answer { return opens("/proc/slabinfo") },
-	"pagemap":    func(t *trial) Answer { return t.frames() },
+	"pagemap":    func(t *trial) Answer { return t.frameShown() },
 	"kcore":      func(*trial) Answer { return opens("/proc/kcore") },
 }
 
@@ -154,7 +153,7 @@ func addressIn(path string, field func(line string) string) Answer {
 	return "zeroes"
 }
 
-func (t *trial) frames() Answer {
+func (t *trial) frameShown() Answer {
 	page := t.anon(1)
 	f, err := os.Open("/proc/self/pagemap")
 	if err != nil {
@@ -175,30 +174,10 @@ func (t *trial) frames() Answer {
 
 // hiddenProbes are about what a process without privileges sees.
 func hiddenProbes() []Probe {
-	hidden := func(id, claim, source, what string, seen Answer, confirms, refutes []Answer) Probe {
-		return Probe{
-			ID: "kz-hidden-" + id, Source: source, Claim: claim, Requirement: "SV-KCT-01", Severity: guarantee.Low,
-			Needs:      Needs{Privilege: "root, for the control"},
-			Experiment: what + ", read by a process without user and capabilities",
-			Control:    what + ", read with those of the caller",
-			Oracle:     join(confirms) + ": confirmed; " + join(refutes) + ": refuted",
-			Remedy:     "Set kernel.kptr_restrict=1 and kernel.dmesg_restrict=1; leave /proc as it is.",
-			run: func(t *trial) {
-				if os.Geteuid() != 0 {
-					t.stop(Privilege, "there is no control without root")
-				}
-				if a := looks[id](t); a == "ENOENT" {
-					t.stop(Missing, "%s: ENOENT", what)
-				}
-				compare(t, experiment[string]{try: "read of " + what, do: func(with string) Answer {
-					answers, err := t.stage("look", syscall.SysProcAttr{}, nil, id, with)
-					t.must("a process", err)
-					return answers[0]
-				},
-					on: "a process without privileges", subject: "without", confirms: confirms, refutes: refutes,
-					controls: []control[string]{{"the caller", "with", seen}}})
-			},
-		}
+	hidden := func(id, claim, source, path string, seen Answer, confirms, refutes []Answer) Probe {
+		return barred(Probe{ID: "kz-hidden-" + id, Source: source, Claim: claim, Requirement: "SV-KCT-01", Severity: guarantee.Low,
+			Remedy: "Set kernel.kptr_restrict=1 and kernel.dmesg_restrict=1; leave /proc as it is."},
+			"read of "+path, id, seen, confirms, refutes)
 	}
 	refused := []Answer{"EACCES", "EPERM"}
 	return []Probe{
@@ -271,23 +250,7 @@ func devMem() Probe {
 }
 
 func kcore() Probe {
-	return Probe{
-		ID: "kz-kcore", Source: "proc_kcore(5)", Requirement: "SV-KCT-01", Needs: Needs{Privilege: "root, for the control"},
-		Claim:      "/proc/kcore can't be opened without CAP_SYS_RAWIO",
-		Experiment: "open of /proc/kcore by a process without capabilities", Control: "by one with them",
-		Oracle: "EACCES or EPERM: confirmed; readable: refuted",
-		run: func(t *trial) {
-			a := opens("/proc/kcore")
-			if a == "ENOENT" {
-				t.stop(Missing, "/proc/kcore: ENOENT (CONFIG_PROC_KCORE)")
-			}
-			compare(t, experiment[string]{try: "read of /proc/kcore", do: func(with string) Answer {
-				answers, err := t.stage("look", syscall.SysProcAttr{}, nil, "kcore", with)
-				t.must("a process", err)
-				return answers[0]
-			},
-				on: "a process without privileges", subject: "without", confirms: []Answer{"EACCES", "EPERM"},
-				refutes: []Answer{"readable"}, controls: []control[string]{{"the caller", "with", "readable"}}})
-		},
-	}
+	return barred(Probe{ID: "kz-kcore", Source: "proc_kcore(5)", Requirement: "SV-KCT-01",
+		Claim: "/proc/kcore can't be opened without CAP_SYS_RAWIO"},
+		"read of /proc/kcore", "kcore", "readable", []Answer{"EACCES", "EPERM"}, []Answer{"readable"})
 }

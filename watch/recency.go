@@ -20,16 +20,17 @@ const RecencySchema = "safevma.recency/v1"
 
 // Recency is the mappings whose pages the kernel reclaims first, because of advice.
 //
-// Since Linux 6.3 reclaim does not look at the accessed bit of pages that are mapped with
-// MADV_RANDOM or MADV_SEQUENTIAL alone (vma_has_recency, commit 8788f6781486), in the
-// multi-generational LRU and in the older lists: under pressure they go first, however hot.
-// Databases that advise random for their file then read it again and again.
+// Reclaim does not look at the accessed bit of pages that are mapped with MADV_SEQUENTIAL
+// alone, and since Linux 6.3 with MADV_RANDOM alone (vma_has_recency, commit 8788f6781486), in
+// the multi-generational LRU and in the older lists: under pressure they go first, however hot.
+// Databases that advise random for their file then read it again and again. The lab sees it
+// happen beside a twin without advice (TestLiveAdvisedGoFirst).
 type Recency struct {
 	Schema string           `json:"schema"`
 	Window guarantee.Window `json:"window"`
 	Kernel string           `json:"kernel"` // release, as uname -r says it
-	// Ignored says whether this kernel ignores the bit, by its version; null where that
-	// can't be told.
+	// Ignored says whether this kernel ignores the bit with MADV_RANDOM, by its version; null
+	// where that can't be told.
 	Ignored  *bool              `json:"accessed_bit_ignored"`
 	Advised  []Advised          `json:"advised"`
 	Coverage guarantee.Coverage `json:"coverage"`
@@ -42,7 +43,8 @@ type Advised struct {
 	End      string            `json:"end"`
 	Perms    string            `json:"perms"`
 	Name     string            `json:"name"`
-	Advice   string            `json:"advice"` // "random" or "sequential"
+	Advice   string            `json:"advice"`               // "random" or "sequential"
+	Ignored  *bool             `json:"accessed_bit_ignored"` // by this kernel, with this advice
 	Size     uint64            `json:"size"`
 	Resident uint64            `json:"resident"`
 	Locked   uint64            `json:"locked"` // what is locked is not reclaimed
@@ -129,7 +131,7 @@ func (r *Recency) read(reader *vma.Reader, proc process.FS, pid int, missed *gua
 		vmas++
 		if advice := adviceOf(v.Flags); advice != "" {
 			r.Advised = append(r.Advised, Advised{Process: who, Start: hexadecimal(v.Start), End: hexadecimal(v.End), Perms: v.Perm.String(),
-				Name: guarantee.Text(v.Name), Advice: advice, Size: v.Size(), Resident: v.Mem.Resident(), Locked: v.Mem.Locked, Raw: "VmFlags: " + v.Flags.String()})
+				Name: guarantee.Text(v.Name), Advice: advice, Ignored: r.ignored(advice), Size: v.Size(), Resident: v.Mem.Resident(), Locked: v.Mem.Locked, Raw: "VmFlags: " + v.Flags.String()})
 		}
 		return nil
 	})
@@ -143,6 +145,16 @@ func adviceOf(f vma.Flags) string {
 		return "sequential"
 	}
 	return ""
+}
+
+// ignored says whether the bit is ignored with an advice: with that of sequential access it was
+// so long before 6.1, the oldest kernel on which that was measured.
+func (r *Recency) ignored(advice string) *bool {
+	if advice == "sequential" {
+		yes := true
+		return &yes
+	}
+	return r.Ignored
 }
 
 func hexadecimal(n uint64) string { return "0x" + strconv.FormatUint(n, 16) }

@@ -147,15 +147,15 @@ func damonConfig(stdin io.Reader, name string) ([]damon.Kdamond, error) {
 		return in.Kdamonds, nil
 	}
 	configuration, err := plan.Load(name, stdin)
-	var list []damon.Kdamond
-	if err == nil {
-		list, err = damon.Merge(nil, configuration)
-	}
 	if errors.Is(err, damon.ErrMalformed) {
-		return nil, usage(fmt.Errorf("%s: %w", name, err))
+		return nil, usage(err)
 	}
 	if err != nil {
 		return nil, notMeasurable(err)
+	}
+	list, err := damon.Merge(nil, configuration)
+	if err != nil {
+		return nil, usage(fmt.Errorf("%s: %w", name, err))
 	}
 	return list, nil
 }

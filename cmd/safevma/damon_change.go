@@ -36,7 +36,7 @@ func (d *damonChange) planFlags(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&d.words.Regions, "region", nil, "watch the addresses `start-end` (repeat)")
 	cmd.Flags().StringArrayVar(&d.words.Filters, "filter", nil, "`filter` of the scheme: allow|reject [none] TYPE [VALUE] (repeat)")
 	for _, s := range plan.Settings {
-		cmd.Flags().Func(s.Name, s.Help+": `"+s.Unit+"`", func(text string) error {
+		cmd.Flags().Func(s.Name, s.Help+" (`"+s.Unit+"`)", func(text string) error {
 			d.words.Values[s.Name] = text
 			return nil
 		})
@@ -48,8 +48,11 @@ func (d *damonChange) plan(cmd *cobra.Command, base []damon.Kdamond) ([]damon.Kd
 	var file any
 	if d.file != "" {
 		var err error
-		if file, err = plan.Load(d.file, cmd.InOrStdin()); err != nil {
-			return nil, fmt.Errorf("%s: %w", d.file, err)
+		file, err = plan.Load(d.file, cmd.InOrStdin())
+		if err != nil && !errors.Is(err, damon.ErrMalformed) {
+			return nil, notMeasurable(err) // as lint says of a file that can't be read
+		} else if err != nil {
+			return nil, err
 		}
 	}
 	return d.words.Apply(base, file, plan.RAM)
@@ -83,6 +86,7 @@ func (d *damonChange) do(cmd *cobra.Command, change func(context.Context, *damon
 // damonFailed gives an error its exit status.
 func damonFailed(err error) error {
 	var (
+		told        *exit
 		invalid     *damon.Invalid
 		words       *plan.Error
 		unsupported *damon.Unsupported
@@ -91,6 +95,8 @@ func damonFailed(err error) error {
 		failed      *damon.Failed
 	)
 	switch {
+	case errors.As(err, &told):
+		return err
 	case errors.As(err, &failed) && (len(failed.Left) > 0 || failed.Undo != nil):
 		return &exit{exitFindings, err}
 	case errors.Is(err, damon.ErrForeign):

@@ -85,8 +85,13 @@ func TestDAMONUsage(t *testing.T) {
 			t.Errorf("%v: status %d, %v, %q", args, status, err, text)
 		}
 	}
-	if _, status, _ := damonCommand(t, "start", "--plan", "/no/such/file"); status != exitNotMeasurable {
-		t.Errorf("no such file: status %d", status)
+	for _, name := range []string{"/no/such/file", t.TempDir()} {
+		if _, status, err := damonCommand(t, "start", "--plan", name); status != exitNotMeasurable || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: status %d, %v", name, status, err)
+		}
+		if _, status, err := damonCommand(t, "import", "--check", name); status != exitUsage || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: status %d, %v", name, status, err)
+		}
 	}
 }
 

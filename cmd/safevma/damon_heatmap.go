@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -84,10 +85,11 @@ func writeHeatmap(out io.Writer, format string, m *heatmap.Map) error {
 		return writeReport(out, false, nil, func(w *term.Writer) { w.Heatmap(m) })
 	}
 	write := map[string]func(io.Writer) error{"svg": m.WriteSVG, "png": m.WritePNG, "html": m.WriteHTML}[format]
-	if err := write(out); err != nil {
-		return internal(err)
+	err := write(out)
+	if err == nil || errors.Is(err, heatmap.ErrLarge) {
+		return err
 	}
-	return nil
+	return internal(err)
 }
 
 func heatmapOptions(format, cells, target, addresses string) (o heatmap.Options, err error) {

@@ -28,11 +28,11 @@ only listens, by an own instance of tracefs that is gone at the end: nothing of 
 is changed. Events that the kernel had to drop are counted.
 
 The file is for its owner alone. It only grows, and is readable however it ends: what is older
-than some five seconds is on the device. It ends with --duration, or by SIGINT or SIGTERM. With
+than some five seconds is on the device. It ends with --duration, by SIGINT or SIGTERM, or when its terminal hangs up. With
 --size, a full file becomes FILE.1, in place of the one before, and a new one begins.
 
 Exit status: 0 it was recorded; 3 this kernel has no such events, or they are hidden (they are
-root's); 130 and 143 a signal ended it, and the recording is whole.`,
+root's); 129, 130 and 143 a signal ended it, and the recording is whole.`,
 		Example: "  safevma damon record --duration 1m\n  safevma damon record -o night.svrec --size 1G",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -53,8 +53,10 @@ func recordDAMON(cmd *cobra.Command, o access.RecordOptions) error {
 	progress := term.NewProgress(os.Stderr, "recording")
 	o.Program = "safevma " + tool().Version
 	o.Progress = func(p access.Progress) { progress.Say(recorded(p)) }
-	p, err := access.Record(cmd.Context(), o)
+	ctx, done := hangup(cmd.Context())
+	p, err := access.Record(ctx, o)
 	progress.Done()
+	hungUp := done()
 	switch {
 	case errors.Is(err, tracefs.ErrAbsent), errors.Is(err, tracefs.ErrDenied):
 		return notMeasurable(err)
@@ -62,6 +64,8 @@ func recordDAMON(cmd *cobra.Command, o access.RecordOptions) error {
 		return usage(fmt.Errorf("%w: recordings are not overwritten", err))
 	case err != nil:
 		return internal(err)
+	case hungUp != nil:
+		return hungUp
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s\n", o.Name, recorded(p))
 	if p.Snapshots == 0 {

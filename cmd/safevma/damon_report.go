@@ -41,6 +41,8 @@ func onRecording(cmd *cobra.Command, name string, fn func(f *recording.File, out
 	switch {
 	case errors.Is(err, recording.ErrFormat):
 		return usage(fmt.Errorf("%s: %w", name, err))
+	case errors.Is(err, heatmap.ErrLarge):
+		return usage(fmt.Errorf("--cells: %w", err))
 	case errors.Is(err, access.ErrNothing), errors.Is(err, heatmap.ErrNothing), errors.Is(err, heatmap.ErrShort):
 		if f.Damage != nil {
 			err = fmt.Errorf("%w; %w", err, f.Damage)

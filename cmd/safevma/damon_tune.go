@@ -16,7 +16,7 @@ func newDAMONTune() *cobra.Command {
 		Long: `Changes kdamonds that are there, and tells those that run: they stay the same threads, and what
 they have seen is kept where the kernel can. Only what a plan or a flag names is changed (what
 damo wrote is taken whole); flags are for the first kdamond and its first scheme. Where the
-kernel refuses it, what was before is put back; kernels before 6.18 may end a kdamond over that,
+kernel refuses it, what was before is put back; an older kernel (6.12) ends a kdamond over that,
 and then it runs again as a new thread, which is said.
 
 Exit status as of "safevma damon start".`,

@@ -104,11 +104,11 @@ func linesMatchSchema(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// validate compiles a published schema. They may refer to those of verdicts and of DAMON, by
+// validate compiles a published schema. They may refer to those of verdicts, DAMON and the LRU, by
 // their $id.
 func validate(name, text string) error {
 	compiler := jsonschema.NewCompiler()
-	for _, known := range []string{"verdicts-v1", "damon-v1"} {
+	for _, known := range []string{"damon-v1", "mglru-v1", "verdicts-v1"} {
 		file, err := os.ReadFile("../../docs/schema/" + known + ".json")
 		if err != nil {
 			return err

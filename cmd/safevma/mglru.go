@@ -23,7 +23,7 @@ func newMGLRU() *cobra.Command {
 		Short: "Show the multi-generational LRU: which memory was used when",
 		Long: `Shows whether the kernel reclaims by generations of pages, and for each memory cgroup and NUMA
 node the generations: how much memory has been idle for how long, as far as the kernel has
-looked. It changes nothing. Generations are in debugfs, which takes root; a kernel without
+looked. It changes nothing; "mglru age" and "mglru evict" do. Generations are in debugfs, which takes root; a kernel without
 them (CONFIG_LRU_GEN), or a reader who can't see them, gives exit status 3.`,
 		Example: "  safevma mglru\n  safevma mglru --output json\n  safevma mglru lint",
 		Args:    cobra.NoArgs,
@@ -59,7 +59,7 @@ them (CONFIG_LRU_GEN), or a reader who can't see them, gives exit status 3.`,
 	}
 	format.flag(cmd)
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "all groups, also those without memory")
-	cmd.AddCommand(newMGLRULint())
+	cmd.AddCommand(newMGLRUAge(), newMGLRUEvict(), newMGLRULint())
 	return cmd
 }
 
@@ -69,8 +69,9 @@ func newMGLRULint() *cobra.Command {
 		Use:   "lint [PID…]",
 		Short: "Find mappings whose pages are reclaimed first because of advice",
 		Long: `Finds mappings with MADV_RANDOM or MADV_SEQUENTIAL, of all processes or of those that are
-named. Since Linux 6.3 the kernel does not look at the accessed bit of their pages, whether
-it reclaims by generations or by the older lists: under pressure they go first, however hot.
+named. The kernel does not look at the accessed bit of pages that are mapped for sequential
+access, and since Linux 6.3 of those for random access, whether it reclaims by generations or by
+the older lists: under pressure they go first, however hot.
 
 Exit status: 0 there is none, 1 there are some, 3 some processes could not be read.`,
 		Example:           "  safevma mglru lint\n  safevma mglru lint 812 --output json",

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -41,5 +42,28 @@ func TestMGLRUSchema(t *testing.T) {
 	}
 	if hidden, err := mglru.At(root).Read(false); err != nil || hidden.Unseen == nil {
 		t.Errorf("%+v, %v", hidden, err)
+	}
+}
+
+// What a change is written as keeps its schema: planned, done, with nothing to do, and failed.
+func TestMGLRUChangeSchema(t *testing.T) {
+	list, err := mglru.Parse(strings.NewReader("memcg 7 /a\n node 0\n 5 9000 100 100\n 6 8000 0 50\n 7 10 0 10\n node 1\n 0 0 0 0\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	steps, err := mglru.PlanEvict(list, mglru.EvictOptions{Swappiness: 0})
+	if err != nil || len(steps) != 2 || steps[0].Command == nil || steps[1].Command != nil {
+		t.Fatalf("%+v, %v", steps, err)
+	}
+	done := &mglru.Change{Outcomes: []mglru.Outcome{{Step: steps[0], After: &list[0].Nodes[0]}, {Step: steps[0], Err: mglru.ErrGone}, {Step: steps[1]}}}
+	for _, c := range []*mglru.Change{mglru.Planned(steps), done} {
+		c.PageSize, c.Window = 4096, guarantee.Since(time.Now())
+		var b bytes.Buffer
+		if err := c.WriteJSON(&b); err != nil {
+			t.Fatal(err)
+		}
+		if err := validate("mglru-change-v1", b.String()); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -4,10 +4,8 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/signal"
 	"path"
 	"slices"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -91,17 +89,12 @@ func (f *probeRun) run(cmd *cobra.Command, args []string) error {
 }
 
 // runProbes ends the run in order, too, when its terminal hangs up: it has things on the host
-// that are to be removed. There is nobody to be told then. nohup(1) is heeded.
+// that are to be removed.
 func runProbes(ctx context.Context, c probe.Config) (*probe.Report, error) {
-	here := ctx
-	if !signal.Ignored(syscall.SIGHUP) {
-		var stop context.CancelFunc
-		here, stop = signal.NotifyContext(ctx, syscall.SIGHUP)
-		defer stop()
-	}
+	here, done := hangup(ctx)
 	report, err := probe.Run(here, c)
-	if here.Err() != nil && ctx.Err() == nil {
-		return nil, &exit{interruption(syscall.SIGHUP).status(), interruption(syscall.SIGHUP)}
+	if hungUp := done(); hungUp != nil {
+		return nil, hungUp
 	}
 	if report == nil {
 		return nil, internal(err)

@@ -111,7 +111,7 @@ func Main() {
 	if _, err := input.ReadString('\n'); err != nil {
 		os.Exit(1)
 	}
-	if err := run(os.Args[1], os.Args[2]); err != nil {
+	if err := run(os.Args[1], os.Args[2], input); err != nil {
 		fmt.Println(err)
 		os.Exit(1)
 	}
@@ -119,8 +119,10 @@ func Main() {
 	os.Exit(0)
 }
 
-func run(what, argument string) error {
+func run(what, argument string, input *bufio.Reader) error {
 	switch what {
+	case "maps":
+		return serve(argument, input)
 	case "holds":
 		n, err := strconv.Atoi(argument)
 		if err != nil {

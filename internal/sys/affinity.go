@@ -1,6 +1,10 @@
 package sys
 
-import "golang.org/x/sys/unix"
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
 
 // CPUs returns the numbers of the CPUs that the calling thread may run on, in ascending
 // order (sched_getaffinity(2)).
@@ -26,4 +30,10 @@ func RunOn(cpus ...int) error {
 		set.Set(cpu)
 	}
 	return unix.SchedSetaffinity(0, &set)
+}
+
+// RaisePriority gives the calling thread a nice value, -20 for the first (setpriority(2)).
+// EACCES says that it takes CAP_SYS_NICE or RLIMIT_NICE.
+func RaisePriority(nice int) error {
+	return os.NewSyscallError("setpriority", unix.Setpriority(unix.PRIO_PROCESS, 0, nice))
 }

@@ -129,6 +129,8 @@ const (
 	CallPrctl    = unix.SYS_PRCTL
 	CallVmsplice = unix.SYS_VMSPLICE
 	CallMadvise  = unix.SYS_MADVISE
+	CallPrlimit  = unix.SYS_PRLIMIT64
+	CallBrk      = unix.SYS_BRK
 
 	CallPkeyAlloc    = unix.SYS_PKEY_ALLOC
 	CallPkeyMprotect = unix.SYS_PKEY_MPROTECT

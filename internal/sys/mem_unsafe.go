@@ -21,6 +21,8 @@ const (
 	MapPopulate  = unix.MAP_POPULATE
 	MapFixed     = unix.MAP_FIXED
 
+	MapFixedNoreplace = unix.MAP_FIXED_NOREPLACE // EEXIST where something is mapped
+
 	// MapSharedValidate is MapShared, but refuses flags that the file can't keep.
 	MapSharedValidate = unix.MAP_SHARED_VALIDATE
 	MapSync           = unix.MAP_SYNC // with MapSharedValidate alone
@@ -36,6 +38,8 @@ const (
 	MadvMergeable   = unix.MADV_MERGEABLE
 	MadvUnmergeable = unix.MADV_UNMERGEABLE
 	MadvDontneed    = unix.MADV_DONTNEED
+	MadvHugepage    = unix.MADV_HUGEPAGE
+	MadvCollapse    = unix.MADV_COLLAPSE
 	MadvNohugepage  = unix.MADV_NOHUGEPAGE
 
 	// MadvDontneedLocked is MadvDontneed for locked memory too, which stays locked (Linux 5.18).

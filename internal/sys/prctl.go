@@ -28,11 +28,13 @@ func Prctl(option int, args ...uintptr) (int, error) {
 	return int(n), nil
 }
 
-// LimitMemlock is RLIMIT_MEMLOCK, and LimitCore RLIMIT_CORE, for [SetLimit].
+// Resources of getrlimit(2), for [SetLimit] and [CallPrlimit].
 const (
 	LimitMemlock = unix.RLIMIT_MEMLOCK
 	LimitCore    = unix.RLIMIT_CORE
 	LimitAS      = unix.RLIMIT_AS
+	LimitData    = unix.RLIMIT_DATA
+	LimitStack   = unix.RLIMIT_STACK
 )
 
 // SetLimit sets the soft limit of a resource of this process, and lowers the hard one to
@@ -58,4 +60,11 @@ func MinorFaults() (int64, error) {
 	var use unix.Rusage
 	err := unix.Getrusage(unix.RUSAGE_THREAD, &use)
 	return int64(use.Minflt), err
+}
+
+// MajorFaults returns how many page faults the calling thread has had that waited for a disk.
+func MajorFaults() (int64, error) {
+	var use unix.Rusage
+	err := unix.Getrusage(unix.RUSAGE_THREAD, &use)
+	return int64(use.Majflt), err
 }

@@ -54,6 +54,26 @@ func Getrandom(b []byte) (int, error) {
 	return int(n), nil
 }
 
+// ClockGettime has the kernel write the time (struct timespec, 16 bytes) to b: the system call,
+// not the vDSO.
+func ClockGettime(b []byte) error {
+	_, _, errno := unix.Syscall(unix.SYS_CLOCK_GETTIME, unix.CLOCK_MONOTONIC, uintptr(unsafe.Pointer(unsafe.SliceData(b))), 0)
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// EnableZeroCopy lets a socket send pages as they are (socket(7), SO_ZEROCOPY).
+func EnableZeroCopy(socket *os.File) error {
+	return os.NewSyscallError("setsockopt(SO_ZEROCOPY)", unix.SetsockoptInt(int(socket.Fd()), unix.SOL_SOCKET, unix.SO_ZEROCOPY, 1))
+}
+
+// SendZeroCopy sends b on a connected socket, its pages as they are (MSG_ZEROCOPY).
+func SendZeroCopy(socket *os.File, b []byte) (int, error) {
+	return unix.SendmsgN(int(socket.Fd()), b, nil, nil, unix.MSG_ZEROCOPY)
+}
+
 // OpenDirect makes or opens a file past the page cache (O_DIRECT). EINVAL says that the
 // file system can't.
 func OpenDirect(path string) (*os.File, error) {

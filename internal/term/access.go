@@ -20,8 +20,8 @@ func (w *Writer) target(thread int, target uint64, c *recording.Context, snapsho
 		if c.Owner != "" {
 			what += fmt.Sprintf(" (%s, thread %d)", c.Owner, thread)
 		}
-		if int(target) < len(c.PIDs) {
-			what += fmt.Sprintf(", pid %d", c.PIDs[target])
+		if pid, ok := c.TargetPID(target); ok {
+			what += fmt.Sprintf(", pid %d", pid)
 		} else if c.Operations != "" {
 			what += ", " + guarantee.Text(string(c.Operations))
 		}

@@ -1,6 +1,7 @@
 package term
 
 import (
+	"math"
 	"strings"
 	"testing"
 
@@ -63,4 +64,10 @@ func TestSeconds(t *testing.T) {
 			t.Errorf("%v: %s, want %s", value, got, want)
 		}
 	}
+}
+
+// A target of any number, as old kernels have, is named.
+func TestAccessTargetNumber(t *testing.T) {
+	r := &access.Report{Targets: []access.Target{{Target: math.MaxUint64, Context: &recording.Context{}}}}
+	contains(t, shown(func(w *Writer) { w.Access(r, false) }), "target 18446744073709551615")
 }

@@ -21,7 +21,7 @@ const (
 // The room that a picture leaves: for addresses on the left, and for what stands above
 // and below.
 const (
-	heatmapLeft  = 13
+	heatmapLeft  = 15 // of a process: 0x7ffffffff000
 	heatmapLines = 8
 )
 
@@ -48,19 +48,26 @@ var heatStyles = func() (styles [heatmap.Levels]lipgloss.Style) {
 // the least, to 9, the most.
 func (w *Writer) Heatmap(m *heatmap.Map) {
 	w.target(m.Stream.Thread, m.Stream.Target, m.Stream.Context, uint64(m.Stream.Snapshots), uint64(m.Stream.Partial))
-	scale := m.Scale()
+	scale, left := m.Scale(), heatmapLeft-1
+	for j := range m.Addresses {
+		left = max(left, len(label(m, j)))
+	}
 	for j := m.Addresses - 1; j >= 0; j-- {
-		label := ""
-		if j == m.Addresses-1 || j%4 == 0 {
-			label = fmt.Sprintf("%#x", m.Address(j))
-		}
-		w.line("%*s %s", heatmapLeft-1, label, heatRow(m, scale, j))
+		w.line("%*s %s", left, label(m, j), heatRow(m, scale, j))
 	}
 	length := m.Span() * float64(m.Times) / 1e9
 	end := seconds(length)
-	w.line("%*s %s%s%s", heatmapLeft-1, "", "0 s", strings.Repeat(" ", max(m.Times-3-len(end), 1)), end)
+	w.line("%*s %s%s%s", left, "", "0 s", strings.Repeat(" ", max(m.Times-3-len(end), 1)), end)
 	w.text(0, "%s", legend(scale, m.Unit))
 	w.text(0, "%s", faint.Render(fmt.Sprintf("right: time, %s a cell; up: addresses, %s a cell; blank: not known", seconds(m.Span()/1e9), Size(m.Size()))))
+}
+
+// label is the address of a row; not all have one.
+func label(m *heatmap.Map, j int) string {
+	if j != m.Addresses-1 && j%4 != 0 {
+		return ""
+	}
+	return fmt.Sprintf("%#x", m.Address(j))
 }
 
 // heatRow renders runs of one level at once.

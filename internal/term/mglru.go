@@ -2,6 +2,7 @@ package term
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -49,18 +50,69 @@ func (w *Writer) memcg(m *mglru.Memcg, page uint64, all bool) {
 		if pages == 0 && !all {
 			continue
 		}
-		path := guarantee.Text(m.Path)
-		if path == "" {
-			path = "/"
-		}
 		w.line("")
-		w.line("%s %s", bold.Render(path), faint.Render(fmt.Sprintf("(memcg %d, node %d)", m.ID, n.ID)))
-		idle := n.Idle()
-		for i := range n.Generations {
-			g := n.Generations[len(n.Generations)-1-i]
-			w.generation(g, idle[i], page, most)
-		}
+		w.lruGroup(m.Path, m.ID, n.ID)
+		w.generations(&n, page, most)
 	}
+}
+
+// lruGroup writes the head of a group on a node.
+func (w *Writer) lruGroup(path string, memcg uint64, node int) {
+	if path == "" {
+		path = "/"
+	}
+	w.line("%s %s", bold.Render(guarantee.Text(path)), faint.Render(fmt.Sprintf("(memcg %d, node %d)", memcg, node)))
+}
+
+// generations draws those of a node, the youngest first; most is how many pages have the
+// longest bar.
+func (w *Writer) generations(n *mglru.Node, page, most uint64) {
+	idle := n.Idle()
+	for i, g := range slices.Backward(n.Generations) {
+		w.generation(g, idle[len(idle)-1-i], page, most)
+	}
+}
+
+// MGLRUChange shows what was done to each group, and its generations then.
+func (w *Writer) MGLRUChange(c *mglru.Change) {
+	for i := range c.Outcomes {
+		if i > 0 {
+			w.line("")
+		}
+		w.outcome(&c.Outcomes[i], c)
+	}
+}
+
+func (w *Writer) outcome(o *mglru.Outcome, c *mglru.Change) {
+	w.lruGroup(o.Path, o.Memcg, o.Before.ID)
+	switch {
+	case o.Command == nil:
+		w.text(2, "nothing to do: %s", o.Why)
+	case c.DryRun:
+		w.line("  would write %s", o.Command)
+	case o.Err != nil:
+		w.text(2, "%s", bad.Render(fmt.Sprintf("%s: %s", o.Command, guarantee.Text(o.Err.Error()))))
+	default:
+		w.line("  %s  %s", o.Command, w.difference(o, c.PageSize))
+	}
+	n := &o.Before
+	if o.After != nil {
+		n = o.After
+	}
+	var most uint64
+	for _, g := range n.Generations {
+		most = max(most, g.Anon+g.File)
+	}
+	w.generations(n, c.PageSize, most)
+}
+
+// difference says by how much the group has less, or more: it may use memory meanwhile.
+func (w *Writer) difference(o *mglru.Outcome, page uint64) string {
+	before, after := o.Before.Pages(), o.After.Pages()
+	if after > before {
+		return faint.Render(fmt.Sprintf("%s more than before", Size((after-before)*page)))
+	}
+	return good.Render(fmt.Sprintf("%s less than before", Size((before-after)*page)))
 }
 
 // generation draws one, with a bar that compares it with the largest.
@@ -87,13 +139,14 @@ func short(d time.Duration) string {
 
 // Recency shows mappings that are reclaimed first because of advice.
 func (w *Writer) Recency(r *watch.Recency) {
+	w.text(0, "Under pressure pages that are only mapped with MADV_SEQUENTIAL are reclaimed first, however hot: the kernel ignores their accessed bit.")
 	switch {
 	case r.Ignored == nil:
-		w.text(0, "%s", warn.Render("Whether kernel "+r.Kernel+" ignores the accessed bit of such pages is unknown: Linux does since 6.3."))
+		w.text(0, "%s", warn.Render("Whether kernel "+r.Kernel+" does so with MADV_RANDOM too is unknown: Linux does since 6.3."))
 	case *r.Ignored:
-		w.text(0, "Kernel %s ignores the accessed bit of pages that are only mapped with such advice (since Linux 6.3): under pressure they are reclaimed first, however hot.", r.Kernel)
+		w.text(0, "Kernel %s does so with MADV_RANDOM too (since Linux 6.3).", r.Kernel)
 	default:
-		w.text(0, "Kernel %s still looks at the accessed bit of such pages; Linux does not since 6.3.", r.Kernel)
+		w.text(0, "Kernel %s still looks at that bit with MADV_RANDOM; Linux does not since 6.3.", r.Kernel)
 	}
 	w.line("")
 	if len(r.Advised) == 0 {

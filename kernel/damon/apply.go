@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 )
 
 // Kept is a value that the kernel keeps other than it was wanted.
@@ -54,7 +53,13 @@ func (f FS) write(w Write) error {
 	if text == "" {
 		text = "\n"
 	}
-	err := f.tree.write(full, text)
+	var modules []string // beside which nothing else may watch, however long one waits
+	err := f.patiently(func() error { return f.tree.write(full, text) }, func() bool {
+		if w.To == string(TurnOn) && w.command() {
+			modules = f.enabled()
+		}
+		return len(modules) > 0
+	})
 	if err == nil {
 		return nil
 	}
@@ -63,13 +68,10 @@ func (f FS) write(w Write) error {
 			return &Unsupported{w.File, since}
 		}
 	}
-	refused := &Refused{Write: w, Err: failed(full, err)}
+	refused := &Refused{Write: w, Modules: modules, Err: failed(full, err)}
 	var of *Error
 	if errors.As(refused.Err, &of) {
 		refused.Err = of.Err // the file is named already
-	}
-	if w.command() && errors.Is(err, syscall.EBUSY) {
-		refused.Modules = f.enabled()
 	}
 	return refused
 }
@@ -109,44 +111,42 @@ func (f FS) enabled() []string {
 // apply carries out a change, and returns what it wrote and what is there then. Where that
 // fails, it puts back what was before.
 func (f FS) apply(before, want []Kdamond, writes []Write) ([]Write, []Kdamond, error) {
-	after, err := f.reach(want, writes)
-	if older, at := olderFilters(err, want); older != nil { // what was made anew has shown it
-		done := slices.IndexFunc(writes, func(w Write) bool { return w.File == at })
-		writes, after, err = f.goOn(older, writes[:max(done, 0)])
+	done, after, err := f.reach(want, writes)
+	if older := olderFilters(err, want); older != nil { // what was made anew has shown it
+		done, after, err = f.goOn(older, done)
 	}
 	if err == nil {
-		return writes, after, nil
+		return done, after, nil
 	}
-	return nil, nil, f.putBack(before, err)
+	return nil, nil, f.putBack(before, done, err)
 }
 
 // goOn carries out the rest of a change.
 func (f FS) goOn(want []Kdamond, done []Write) ([]Write, []Kdamond, error) {
 	in, err := f.Read()
 	if err != nil {
-		return nil, nil, err
+		return done, nil, err
 	}
 	writes, err := Diff(in.Kdamonds, want)
 	if err != nil {
-		return nil, nil, err
+		return done, nil, err
 	}
-	after, err := f.reach(want, writes)
-	return slices.Concat(done, writes), after, err
+	more, after, err := f.reach(want, writes)
+	return slices.Concat(done, more), after, err
 }
 
 // olderFilters puts filters into the one directory for them that kernels before 6.15 have,
-// in the order in which they are asked, where it is for the others that a change failed;
-// at says which file was missing.
-func olderFilters(err error, want []Kdamond) (older []Kdamond, at string) {
+// in the order in which they are asked, where it is for the others that a change failed.
+func olderFilters(err error, want []Kdamond) []Kdamond {
 	var of *Unsupported
 	if !errors.As(err, &of) {
-		return nil, ""
+		return nil
 	}
 	parts := strings.Split(of.File, "/")
 	if !slices.Contains(parts, "core_filters") && !slices.Contains(parts, "ops_filters") {
-		return nil, ""
+		return nil
 	}
-	older = deepCopy(want)
+	older := deepCopy(want)
 	for n := range older {
 		for i := range older[n].Contexts {
 			for j := range older[n].Contexts[i].Schemes {
@@ -156,39 +156,50 @@ func olderFilters(err error, want []Kdamond) (older []Kdamond, at string) {
 			}
 		}
 	}
-	return older, of.File
+	return older
 }
 
 // reach writes values, compares what the kernel then says with what is wanted, and only
-// then gives the commands.
-func (f FS) reach(want []Kdamond, writes []Write) ([]Kdamond, error) {
+// then gives the commands. done is what the kernel took.
+func (f FS) reach(want []Kdamond, writes []Write) (done []Write, after []Kdamond, err error) {
 	values := 0
 	for ; values < len(writes) && !writes[values].command(); values++ {
 		if err := f.write(writes[values]); err != nil {
-			return nil, err
+			return writes[:values], nil, err
 		}
 	}
 	in, err := f.Read()
+	if err == nil {
+		err = kept(in.Kdamonds, want)
+	}
 	if err != nil {
-		return nil, err
+		return writes[:values], nil, err
 	}
-	if err := kept(in.Kdamonds, want); err != nil {
-		return nil, err
-	}
-	for _, w := range writes[values:] {
+	for n, w := range writes[values:] {
 		if err := f.command(w); err != nil {
-			return nil, err
+			return writes[:values+n], nil, err
 		}
 	}
-	if in, err = f.Read(); err != nil {
-		return nil, err
+	if in, err = f.Read(); err == nil {
+		err = keptStates(in.Kdamonds, want)
+	}
+	if err != nil {
+		return writes, nil, err
+	}
+	return writes, in.Kdamonds, nil
+}
+
+// keptStates compares the states, and how many there are: somebody may have made all anew.
+func keptStates(got, want []Kdamond) error {
+	if len(got) != len(want) {
+		return &Kept{countFile, fmt.Sprint(len(want)), fmt.Sprint(len(got))}
 	}
 	for n := range want {
-		if got := in.Kdamonds[n].State; got != want[n].State {
-			return nil, &Kept{path.Join(fmt.Sprint(n), "state"), string(want[n].State), string(got)}
+		if got[n].State != want[n].State {
+			return &Kept{path.Join(fmt.Sprint(n), "state"), string(want[n].State), string(got[n].State)}
 		}
 	}
-	return in.Kdamonds, nil
+	return nil
 }
 
 // command gives a command. A kdamond that has ended by itself can't be turned off; it is.

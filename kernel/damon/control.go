@@ -122,7 +122,7 @@ func (c *Control) change(ctx context.Context, keeps bool, plan func(now []Kdamon
 		return nil, err
 	}
 	writes, err := Diff(now, want)
-	if older, _ := olderFilters(err, want); older != nil {
+	if older := olderFilters(err, want); older != nil {
 		want = older
 		writes, err = Diff(now, want)
 	}
@@ -136,7 +136,10 @@ func (c *Control) change(ctx context.Context, keeps bool, plan func(now []Kdamon
 	if change.Writes, change.Kdamonds, err = c.fs.apply(now, want, writes); err != nil {
 		return nil, c.after(err, adopted)
 	}
-	return change, c.ledger.write(change.Kdamonds, keeps && adopted)
+	if err := c.ledger.write(change.Kdamonds, keeps && adopted); err != nil {
+		return change, fmt.Errorf("it is as it was wanted, and no record says whose it is: adopt it: %w", err)
+	}
+	return change, nil
 }
 
 // after keeps the record right where a change failed and all was put back: kdamonds may
@@ -224,7 +227,16 @@ func (c *Control) Stop(ctx context.Context) (*Change, error) {
 		return change, nil
 	}
 	var errs []error
-	for _, w := range change.Writes {
+	for n, w := range change.Writes {
+		if w.File == countFile { // turning off takes its time: somebody else may have set up something
+			if _, adopted, err := c.look(); err != nil {
+				errs = append(errs, fmt.Errorf("turned off, and no more: %w", err))
+				break
+			} else if adopted {
+				change.Writes = change.Writes[:n]
+				break
+			}
+		}
 		errs = append(errs, c.fs.command(w))
 	}
 	if err := errors.Join(errs...); err != nil {

@@ -356,18 +356,24 @@ func TestDeepCopy(t *testing.T) {
 // A file that is busy for a moment is waited for; one that stays busy is not waited for for
 // ever.
 func TestPatience(t *testing.T) {
-	tries := 0
-	err := sysfs{time.Minute}.patiently(func() error {
+	tries, never := 0, func() bool { return false }
+	busy := &os.PathError{Op: "open", Path: "state", Err: syscall.EBUSY}
+	err := FS{patience: time.Minute}.patiently(func() error {
 		if tries++; tries < 3 {
-			return &os.PathError{Op: "open", Path: "state", Err: syscall.EBUSY}
+			return busy
 		}
 		return nil
-	})
+	}, never)
 	if err != nil || tries != 3 {
 		t.Errorf("%v after %d tries", err, tries)
 	}
-	if err := (sysfs{20 * time.Millisecond}).patiently(func() error { return syscall.EBUSY }); err != syscall.EBUSY {
+	if err := (FS{patience: 20 * time.Millisecond}).patiently(func() error { return busy }, never); err != busy {
 		t.Error(err)
+	}
+	tries = 0
+	err = FS{patience: time.Hour}.patiently(func() error { tries++; return busy }, func() bool { return true })
+	if err != busy || tries != 1 {
+		t.Errorf("%v after %d tries of what will not change", err, tries)
 	}
 }
 

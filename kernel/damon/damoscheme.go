@@ -26,15 +26,15 @@ func (c *converter) pattern(o damoObject, t times) map[string]any {
 	c.set(size, "min", c.inner(o, "sz_bytes"), "min", byteSizes)
 	c.set(size, "max", c.inner(o, "sz_bytes"), "max", byteSizes)
 	return map[string]any{"sz": size,
-		"nr_accesses": c.ends(c.inner(o, "nr_accesses"), percent, "samples", func(n uint64) uint64 {
-			return uint64(min(float64(n)*float64(t.aggr)/float64(t.sample)/100, math.MaxUint32))
+		"nr_accesses": c.ends(c.inner(o, "nr_accesses"), percent, "samples", func(n float64) float64 {
+			return n * float64(t.aggr) / float64(t.sample) / 100
 		}),
-		"age": c.ends(c.inner(o, "age"), microseconds, "aggr_intervals", func(n uint64) uint64 { return min(n/t.aggr, math.MaxUint32) })}
+		"age": c.ends(c.inner(o, "age"), microseconds, "aggr_intervals", func(n float64) float64 { return n / float64(t.aggr) })}
 }
 
 // ends converts the two ends of a range: of a unit that is converted, or, with a word behind
 // them, of what the kernel counts.
-func (c *converter) ends(o damoObject, u unit, counted string, convert func(uint64) uint64) map[string]any {
+func (c *converter) ends(o damoObject, u unit, counted string, convert func(float64) float64) map[string]any {
 	to := map[string]any{}
 	for _, name := range []string{"min", "max"} {
 		x, ok := o.fields[name]
@@ -45,8 +45,10 @@ func (c *converter) ends(o damoObject, u unit, counted string, convert func(uint
 		var err error
 		if text, is := x.(string); is && strings.HasSuffix(text, counted) {
 			n, err = counts.parse(strings.TrimSuffix(text, counted))
-		} else if n, err = u.parse(x); err == nil {
-			n = convert(n)
+		} else {
+			var amount float64
+			amount, err = u.amount(x)
+			n = uint64(min(convert(amount)+tiny, math.MaxUint32))
 		}
 		if err != nil {
 			c.fail(path.Join(o.at, name), x, "a number of "+u.name+", or with "+counted)

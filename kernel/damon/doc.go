@@ -19,7 +19,7 @@
 // A kernel may end a kdamond that it is told to commit what it refuses (Linux 6.12 does so
 // without an error): then it runs again with its old set-up, as another thread. While somebody's
 // command is carried out, or the kernel refreshes what it shows, files are busy; that is
-// waited for, for two seconds.
+// waited for, for ten seconds.
 //
 // # Owners
 //

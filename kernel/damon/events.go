@@ -53,9 +53,13 @@ type (
 )
 
 // TraceEvent is [Aggregated], [BeforeApply], [EffectiveSize] or [IntervalsTuned].
-type TraceEvent interface{ origin() Origin }
+type TraceEvent interface {
+	// Source is when it was told, and by which kdamond.
+	Source() Origin
+}
 
-func (o Origin) origin() Origin { return o }
+// Source implements [TraceEvent].
+func (o Origin) Source() Origin { return o }
 
 // traceSystem is the directory of the events.
 const traceSystem = "damon"

@@ -43,6 +43,10 @@ func implicit() Placed {
 // Order returns the filters as the kernel asks them: those of the core, then those of the
 // operations; in each the older directory comes last. Filters of the operations that these
 // operations do not look at are left out.
+//
+// Kernels before 6.15 keep both in one list: on physical memory they ask those of the core
+// again for each page, which those never cover. So one for what does not match decides there about every page
+// that comes so far (seen on 6.12).
 func (s *Scheme) Order(by Operations) []Placed {
 	var core, ops []Placed
 	for _, dir := range []struct {
@@ -58,6 +62,9 @@ func (s *Scheme) Order(by Operations) []Placed {
 			}
 		}
 	}
+	if by == PAddr && s.old() {
+		ops = again(s.Filters, core, ops)
+	}
 	if !by.filters(s.Action) {
 		ops = nil
 	}
@@ -65,6 +72,34 @@ func (s *Scheme) Order(by Operations) []Placed {
 		ops = append(ops, implicit())
 	}
 	return append(core, ops...)
+}
+
+// old reports whether it is of a kernel before 6.15: those have none of the newer directories.
+func (s *Scheme) old() bool { return s.CoreFilters == nil && s.OpsFilters == nil }
+
+// again returns the filters of one list that decide about pages, in its order.
+func again(list []Filter, core, ops []Placed) []Placed {
+	var both []Placed
+	for _, f := range list {
+		from := &ops
+		if f.Type.Core() {
+			from = &core
+		}
+		p := (*from)[0]
+		*from = (*from)[1:]
+		if p.Layer = OpsLayer; !f.Type.Core() || !f.Matching {
+			both = append(both, p)
+		}
+	}
+	return both
+}
+
+// matches says whether it matches a page, where it stands.
+func (p *Placed) matches(page *Page) answer {
+	if p.Layer == OpsLayer && p.Type.Core() {
+		return answerOf(!p.Matching)
+	}
+	return p.Filter.matches(page)
 }
 
 // hasOps reports whether there are filters of the operations, looked at or not.
@@ -77,7 +112,7 @@ func (s *Scheme) hasOps() bool {
 // pass. The kernel's own filter does not count. Kernels before 6.15, which have none of the
 // newer directories, let pass whatever no filter matches.
 func (s *Scheme) defaultAllows(order []Placed, layer Layer) bool {
-	if layer == CoreLayer && s.hasOps() || s.CoreFilters == nil && s.OpsFilters == nil {
+	if layer == CoreLayer && s.hasOps() || s.old() {
 		return true
 	}
 	allows := true
@@ -199,7 +234,7 @@ func (w *walk) unmatched(layer Layer) string {
 		return "no filter matches"
 	case layer == CoreLayer && w.scheme.hasOps():
 		return "no filter of the core matches, and there are filters of the operations"
-	case w.scheme.CoreFilters == nil && w.scheme.OpsFilters == nil:
+	case w.scheme.old():
 		return "no filter matches, and kernels before 6.15 let such memory pass"
 	}
 	return fmt.Sprintf("no filter matches, and the last one, %s, is to %s", last.File, last.String())
@@ -210,6 +245,9 @@ func (w *walk) decides(f *Placed) string {
 		return "by the kernel's own last look: used since, and no filter looks at that"
 	}
 	why := fmt.Sprintf("by %s: %s", f.File, f.String())
+	if f.Layer == OpsLayer && f.Type.Core() {
+		why += "; kernels before 6.15 ask it again for each page, as if that were outside of all ranges and targets"
+	}
 	if f.Allows() && f.Layer == CoreLayer {
 		why += "; filters of the operations are not asked"
 	}

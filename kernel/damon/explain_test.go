@@ -54,6 +54,9 @@ func TestExplain(t *testing.T) {
 	live := scheme(PageOut, nil, []Filter{filter(FilterAnon, y, n), filter(FilterUnmapped, y, y)})
 	coreAllow := scheme(PageOut, []Filter{addr(100, 200, y, y)}, []Filter{filter(FilterAnon, y, n)})
 	old := &Scheme{Action: Stat, Filters: []Filter{filter(FilterAnon, y, y)}}
+	inside := addr(100, 200, n, n)
+	inside.Allow = nil
+	oldRange := &Scheme{Action: PageOut, Filters: []Filter{{Type: FilterAnon, Matching: true}, inside}}
 	for _, c := range []struct {
 		name   string
 		scheme *Scheme
@@ -90,6 +93,9 @@ func TestExplain(t *testing.T) {
 		{"cgroup", scheme(Stat, nil, []Filter{memcg("/a\n", y, n)}), PAddr, "memcg=/a", Rejected, "ops_filters/0", ""},
 		{"other cgroup", scheme(Stat, nil, []Filter{memcg("/a", y, n)}), PAddr, "memcg=/a/b", Applied, "", ""},
 		{"older kernels allow the rest", old, PAddr, "file", Applied, "", ""},
+		{"older kernels ask filters of the core for each page again", oldRange, PAddr, "file address=150", Rejected, "filters/1", ""},
+		{"after what stands before them", oldRange, PAddr, "anon address=150", Rejected, "filters/0", ""},
+		{"not of virtual memory", oldRange, VAddr, "anon address=150", Applied, "", ""},
 		{"outside", scheme(Stat, nil, nil), PAddr, "age=1", Outside, "", ""},
 	} {
 		e := c.scheme.Explain(c.by, words618(t, c.page))

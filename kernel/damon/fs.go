@@ -42,6 +42,8 @@ func (e *Error) Unwrap() error { return e.Err }
 type FS struct {
 	sys  string
 	tree tree
+	// patience is for how long a file may be busy.
+	patience time.Duration
 	// run has the record of what was set up here; empty where nothing can be.
 	run string
 }
@@ -54,7 +56,9 @@ func Default() FS {
 }
 
 // At is FS at another place, for tests and copied trees.
-func At(sys string) FS { return FS{sys: filepath.Clean(sys), tree: sysfs{patience: 2 * time.Second}} }
+func At(sys string) FS {
+	return FS{sys: filepath.Clean(sys), tree: sysfs{}, patience: 10 * time.Second}
+}
 
 // Admin is the directory of the sysfs interface.
 func (f FS) Admin() string { return f.path("kernel", "mm", "damon", "admin") }
@@ -63,7 +67,8 @@ func (f FS) path(elem ...string) string { return filepath.Join(append([]string{f
 
 // readText reads a file of one or more lines, without the last newline.
 func (f FS) readText(path string) (string, error) {
-	text, err := f.tree.read(path)
+	var text string
+	err := f.patiently(func() (err error) { text, err = f.tree.read(path); return err }, func() bool { return false })
 	if err != nil {
 		return "", failed(path, err)
 	}

@@ -63,6 +63,10 @@ func TestLint(t *testing.T) {
 		{"not ignored", quiet(VAddr, MigrateCold, nil, []Filter{anon}), nil, nil},
 		{"young", quiet(PAddr, PageOut, nil, []Filter{filter(FilterYoung, y, n)}), nil, []string{"side-effect ops_filters/0"}},
 		{"older directory", quiet(PAddr, PageOut, nil, nil), func(_ *Context, s *Scheme) { s.Filters = []Filter{anon} }, []string{"old-directory filters"}},
+		{"a range of an older kernel", quiet(PAddr, PageOut, nil, nil), func(_ *Context, s *Scheme) {
+			s.CoreFilters, s.OpsFilters = nil, nil
+			s.Filters = []Filter{{Type: FilterAddr, AddrStart: new(uint64(0)), AddrEnd: new(uint64(1 << 30))}}
+		}, []string{"all-rejected "}},
 		{"unknown type", quiet(PAddr, PageOut, nil, []Filter{filter("new", y, n)}), nil, []string{"invalid ops_filters/0/type"}},
 		{"wrong directory", quiet(PAddr, Stat, []Filter{anon}, nil), nil, []string{"invalid core_filters/0/type"}},
 		{"no action of these", quiet(PAddr, HugePage, nil, nil), nil, []string{"action-ignored action"}},

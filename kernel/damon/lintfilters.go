@@ -91,7 +91,7 @@ func (l *linter) decided(by Operations, s *Scheme, order []Placed, pages []Page,
 		}
 	}
 	for _, p := range order {
-		if p.File != "" && !live[p.File] {
+		if p.File != "" && !live[p.File] && p.Layer == layerOf(p.Type) {
 			l.add(Failure, "dead-filter", at+"/"+p.File, "Remove it, or move it up.",
 				"%s: it decides about no memory, as those before it decide about all that it matches", p.String())
 		}
@@ -99,6 +99,14 @@ func (l *linter) decided(by Operations, s *Scheme, order []Placed, pages []Page,
 	if !applied {
 		l.add(Failure, "all-rejected", at, "Let the filters allow something.", "the filters reject all memory: the scheme does nothing")
 	}
+}
+
+// layerOf is where a filter stands by its type; kernels before 6.15 ask some twice.
+func layerOf(t FilterType) Layer {
+	if t.Core() {
+		return CoreLayer
+	}
+	return OpsLayer
 }
 
 // workMost bounds how many filters are asked about all kinds of pages together: below a

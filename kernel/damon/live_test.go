@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -150,6 +151,48 @@ func TestLiveRollback(t *testing.T) {
 	}
 	if _, err := c.Stop(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// While a command of somebody waits for an aggregation, files are busy; reading waits for it.
+func TestLiveBusy(t *testing.T) {
+	f := guest(t)
+	removeAll(t, f)
+	c := liveControl(t, Options{})
+	want := planned()[:1]
+	want[0].Contexts[0].Attrs.Intervals = Intervals{Sample: 100_000, Aggr: 1_000_000, Update: 60_000_000}
+	start(t, c, want)
+	done := make(chan error)
+	go func() {
+		_, err := c.Run(t.Context(), 0, UpdateStats)
+		done <- err
+	}()
+	state := filepath.Join(f.kdamonds(), "0/state")
+	busy := false
+	var err error
+	for waiting := true; waiting && !busy; {
+		_, readErr := f.tree.read(state)
+		busy = errors.Is(readErr, syscall.EBUSY)
+		select {
+		case err = <-done:
+			waiting = false
+		default:
+		}
+	}
+	if busy {
+		if _, err := f.Read(); err != nil {
+			t.Errorf("reading does not wait: %v", err)
+		}
+		err = <-done
+	}
+	if err != nil {
+		t.Error(err)
+	}
+	if _, err := c.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if !busy {
+		t.Skip("the command was over before a file was read")
 	}
 }
 

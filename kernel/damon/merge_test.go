@@ -233,9 +233,31 @@ func TestDamoUnits(t *testing.T) {
 			t.Errorf("%v of %s: %d, %v, want %d", c.x, c.u.name, got, err, c.want)
 		}
 	}
+	for text, u := range map[string]unit{"500 us": milliseconds, "0.5": byteSizes, "999 ns": microseconds, "0.001 %": basisPoints} {
+		if got, err := u.parse(text); err == nil { // 0 is no limit
+			t.Errorf("%s of %s: %d", text, u.name, got)
+		}
+	}
 	for _, text := range []string{"", " ", "x", "5 5", "5 ms x", "-5", "1.2.3", "ms", "nan", "inf"} {
 		if got, err := microseconds.parse(text); err == nil {
 			t.Errorf("%q: %d", text, got)
 		}
+	}
+}
+
+// Rates and ages of damo are cut off when they are samples and aggregations, and not before.
+func TestDamoFractions(t *testing.T) {
+	const plan = `[{"contexts": [{"ops": "paddr", "intervals": {"sample_us": "5 ms", "aggr_us": "1 s"}, "schemes": [{"action": "stat",
+		"access_pattern": {"nr_accesses": {"min": "5.5 %", "max": "99.9 %"}, "age": {"min": "0.5 s", "max": "2.999 s"}}}]}]}]`
+	var configuration any
+	if err := json.Unmarshal([]byte(plan), &configuration); err != nil {
+		t.Fatal(err)
+	}
+	list, err := Merge(nil, configuration)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := list[0].Contexts[0].Schemes[0].Pattern; got.Accesses != (Range{11, 199}) || got.Age != (Range{0, 2}) {
+		t.Errorf("%+v", got)
 	}
 }

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -129,6 +131,48 @@ func TestRecordMalformed(t *testing.T) {
 	}
 }
 
+// Where the record can't be written, what was started runs, and the error says what to do.
+func TestRecordUnwritable(t *testing.T) {
+	f := newFake(linux73)
+	c := f.control(t, Options{})
+	if err := os.MkdirAll(filepath.Join(c.file(), "full"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	change, err := c.Start(t.Context(), planned())
+	if err == nil || !strings.Contains(err.Error(), "adopt it") || len(change.Kdamonds) != 2 || len(f.active) != 2 {
+		t.Errorf("%+v, %v", change, err)
+	}
+}
+
+// A directory into which others can put a record is not believed, nor is a link to one.
+func TestRecordOfOthers(t *testing.T) {
+	f := newFake(linux73)
+	c := f.control(t, Options{})
+	start(t, c, planned())
+	if err := os.Chmod(c.dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Stop(t.Context()); err == nil || !strings.Contains(err.Error(), "not this user's alone") || len(f.active) != 2 {
+		t.Errorf("anybody's: %v, %v", err, f.active)
+	}
+	if err := os.Chmod(c.dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(c.dir, link); err != nil {
+		t.Fatal(err)
+	}
+	real := c.dir
+	c.dir = link
+	if _, err := c.Stop(t.Context()); err == nil || len(f.active) != 2 {
+		t.Errorf("a link: %v, %v", err, f.active)
+	}
+	c.dir = real
+	if _, err := c.Stop(t.Context()); err != nil || len(f.active) != 0 {
+		t.Errorf("the control: %v, %v", err, f.active)
+	}
+}
+
 // Of two that change the interface, one waits for the other.
 func TestLock(t *testing.T) {
 	f := newFake(linux73)
@@ -178,5 +222,26 @@ func TestTurns(t *testing.T) {
 	a, b := in.Kdamonds[0].Contexts[0], in.Kdamonds[1].Contexts[0]
 	if a.Attrs.Intervals.Aggr != 100_004 || b.Attrs.Intervals.Aggr != 100_004 || b.Schemes[0].Quotas.MS != 18 {
 		t.Errorf("%+v, %+v", a, b)
+	}
+}
+
+// What somebody else sets up while kdamonds are being turned off is not removed with them.
+func TestStopIntruder(t *testing.T) {
+	f := newFake(linux73)
+	c := f.control(t, Options{})
+	start(t, c, planned())
+	f.refuses = func(file string) error {
+		if file != "1/state" {
+			return nil
+		}
+		f.refuses = nil
+		f.end(1)
+		return errors.Join(f.store("nr_kdamonds", "2"), f.store("0/contexts/nr_contexts", "1"))
+	}
+	if _, err := c.Stop(t.Context()); !errors.Is(err, ErrForeign) {
+		t.Error(err)
+	}
+	if f.files["nr_kdamonds"] != "2" || f.files["0/contexts/nr_contexts"] != "1" {
+		t.Errorf("removed: %v", f.files["nr_kdamonds"])
 	}
 }

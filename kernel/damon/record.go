@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/safevma/safevma/internal/sys"
 )
@@ -67,7 +68,24 @@ func (l ledger) lock(ctx context.Context) (unlock func(), err error) {
 	if err := os.MkdirAll(l.dir, 0o700); err != nil {
 		return nil, err
 	}
+	if err := l.own(); err != nil {
+		return nil, err
+	}
 	return sys.LockFile(ctx, l.lockFile())
+}
+
+// own makes sure that nobody else can put a record or a lock into the directory: a record says
+// what may be written without being adopted, and links are followed.
+func (l ledger) own() error {
+	info, err := os.Lstat(l.dir)
+	if err != nil {
+		return err
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || !info.IsDir() || int(stat.Uid) != os.Geteuid() || info.Mode().Perm()&0o002 != 0 {
+		return errors.New("it is not this user's alone, and has the record of what was set up: remove it")
+	}
+	return nil
 }
 
 func (l ledger) lockFile() string { return filepath.Join(l.dir, "damon.lock") }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 )
 
 // Failed is a change that failed after something was written.
@@ -39,10 +40,17 @@ func (f *Failed) Error() string {
 // Unwrap returns why the change failed.
 func (f *Failed) Unwrap() error { return f.Err }
 
-// putBack makes of what a change has left what was before, as far as it can.
-func (f FS) putBack(before []Kdamond, cause error) error {
+// putBack makes of what a change has left what was before, as far as it can. Where nothing
+// was written, nothing is; nor where somebody else came between, who knows of no lock of ours.
+func (f FS) putBack(before []Kdamond, done []Write, cause error) error {
 	failed := &Failed{Err: cause}
+	if len(done) == 0 {
+		return failed
+	}
 	in, err := f.Read()
+	if err == nil {
+		err = intruder(in.Kdamonds, before, done)
+	}
 	if err != nil {
 		failed.Undo = err
 		return failed
@@ -69,6 +77,23 @@ func (f FS) putBack(before []Kdamond, cause error) error {
 		}
 	}
 	return failed
+}
+
+// intruder names kdamonds that run, and neither ran before nor were turned on by what was
+// written ([ErrForeign]).
+func intruder(now, before []Kdamond, done []Write) error {
+	var list []int
+	for n, k := range now {
+		ran := n < len(before) && before[n].State == On && before[n].PID == k.PID
+		turned := slices.ContainsFunc(done, func(w Write) bool { return w.File == path.Join(fmt.Sprint(n), "state") && w.To == string(TurnOn) })
+		if k.State == On && !ran && !turned {
+			list = append(list, k.PID)
+		}
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	return fmt.Errorf("the interface is %w by now: kdamonds with pids %v were turned on meanwhile, and are left as they are", ErrForeign, list)
 }
 
 // undo lists the writes back. Where directories are to be made anew, none may run: those

@@ -165,3 +165,57 @@ func TestTunedIntervals(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// intrude lets somebody else, who knows of no lock, make a kdamond and turn it on when the k-th
+// write comes.
+func (f *fakeKernel) intrude(t *testing.T, k int) {
+	n := 0
+	f.refuses = func(string) error {
+		if n++; n != k {
+			return nil
+		}
+		f.refuses = nil
+		for _, w := range [][2]string{{"nr_kdamonds", "1"}, {"0/contexts/nr_contexts", "1"}, {"0/contexts/0/operations", "paddr"},
+			{"0/contexts/0/targets/nr_targets", "1"}} {
+			if err := f.store(w[0], w[1]); err != nil {
+				t.Error(err)
+			}
+		}
+		if err := f.turnOn(0); err != nil {
+			t.Error(err)
+		}
+		return syscall.EBUSY
+	}
+}
+
+// Who comes between the look and the writes keeps what it has made: it is not turned off to
+// put back what was before.
+func TestIntruder(t *testing.T) {
+	for _, k := range []int{1, 2, 5} {
+		f := newFake(linux73)
+		f.intrude(t, k)
+		_, err := f.control(t, Options{}).Start(t.Context(), planned())
+		var of *Failed
+		if !errors.As(err, &of) || !errors.Is(err, syscall.EBUSY) || (k > 1) != errors.Is(of.Undo, ErrForeign) {
+			t.Errorf("write %d: %v", k, err)
+		}
+		if len(f.active) != 1 || f.files["nr_kdamonds"] != "1" || f.files["0/contexts/0/operations"] != "paddr" {
+			t.Errorf("write %d: what somebody else made is gone: %v, %v", k, f.active, f.files["nr_kdamonds"])
+		}
+	}
+}
+
+// Another number of kdamonds than was made is an error, where somebody makes all anew behind
+// the last command.
+func TestKeptStates(t *testing.T) {
+	on := Kdamond{State: On}
+	for _, got := range [][]Kdamond{{}, {on, on}, {{State: Off}}} {
+		var of *Kept
+		if err := keptStates(got, []Kdamond{on}); !errors.As(err, &of) {
+			t.Errorf("%v: %v", got, err)
+		}
+	}
+	if err := keptStates([]Kdamond{on}, []Kdamond{on}); err != nil {
+		t.Error(err)
+	}
+}

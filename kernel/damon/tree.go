@@ -19,53 +19,48 @@ type tree interface {
 	stat(path string) error
 }
 
-// sysfs is the kernel's tree. The interface has one lock, which nobody waits for: while a
-// command of somebody is carried out, or the kernel refreshes what it shows, files can be
-// busy (EBUSY). patience is for how long that is taken for such a moment.
-type sysfs struct{ patience time.Duration }
+// patiently tries again where a file is busy. The interface has one lock, which nobody waits
+// for: while a command of somebody is carried out, which may take an aggregation, or the kernel
+// refreshes what it shows, files are busy (EBUSY). lasting says that it is not that.
+func (f FS) patiently(do func() error, lasting func() bool) error {
+	const pause = 10 * time.Millisecond
+	for deadline := time.Now().Add(f.patience); ; time.Sleep(pause) {
+		err := do()
+		if !errors.Is(err, syscall.EBUSY) || lasting() || time.Now().After(deadline) {
+			return err
+		}
+	}
+}
+
+// sysfs is the kernel's tree.
+type sysfs struct{}
 
 // fileMost is more than the kernel shows in a file: a page.
 const fileMost = 64 << 10
 
-func (s sysfs) read(path string) (text string, err error) {
-	err = s.patiently(func() error {
-		file, err := os.Open(path)
-		if err != nil {
-			return err
-		}
-		defer file.Close()
-		b, err := io.ReadAll(io.LimitReader(file, fileMost+1))
-		if err == nil && len(b) > fileMost {
-			err = fmt.Errorf("%w: more than %d bytes", ErrMalformed, fileMost)
-		}
-		text = string(b)
-		return err
-	})
-	return text, err
-}
-
-func (s sysfs) write(path, text string) error {
-	return s.patiently(func() error {
-		file, err := os.OpenFile(path, os.O_WRONLY, 0)
-		if err != nil {
-			return err
-		}
-		_, err = file.WriteString(text)
-		if err != nil {
-			file.Close()
-			return err
-		}
-		return file.Close()
-	})
-}
-
-func (s sysfs) patiently(do func() error) error {
-	const pause = 10 * time.Millisecond
-	for deadline := time.Now().Add(s.patience); ; time.Sleep(pause) {
-		if err := do(); !errors.Is(err, syscall.EBUSY) || time.Now().After(deadline) {
-			return err
-		}
+func (sysfs) read(path string) (string, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return "", err
 	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, fileMost+1))
+	if err == nil && len(text) > fileMost {
+		err = fmt.Errorf("%w: more than %d bytes", ErrMalformed, fileMost)
+	}
+	return string(text), err
+}
+
+func (sysfs) write(path, text string) error {
+	file, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	if _, err = file.WriteString(text); err != nil {
+		file.Close()
+		return err
+	}
+	return file.Close()
 }
 
 func (sysfs) list(dir string) ([]string, error) {

@@ -1,6 +1,7 @@
 package damon
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"strconv"
@@ -33,18 +34,39 @@ var (
 
 // parse parses a number, such as 5, "1,000", "5 ms", "1 m 30 s", "4.0 KiB",
 // "12.5 %", "min" and "max".
+// What is more than nothing does not become 0, which often means no limit.
 func (u unit) parse(x any) (uint64, error) {
-	text := strings.ReplaceAll(strings.TrimSpace(fmt.Sprint(x)), ",", "")
-	switch text {
-	case "min":
-		return 0, nil
-	case "max":
+	text := bare(x)
+	if text == "max" {
 		return u.most, nil
 	}
 	if n, err := strconv.ParseUint(text, 10, 64); err == nil {
 		return n, nil
 	}
-	sum := 0.0
+	sum, err := u.amount(text)
+	switch {
+	case err != nil, sum > 0 && sum < 1-tiny:
+		return 0, cmp.Or(err, ErrMalformed)
+	case sum >= math.MaxUint64:
+		return math.MaxUint64, nil
+	}
+	return uint64(sum + tiny), nil
+}
+
+// tiny is by how much amounts may be off: 0.57 % is 57 basis points.
+const tiny = 1e-6
+
+func bare(x any) string { return strings.ReplaceAll(strings.TrimSpace(fmt.Sprint(x)), ",", "") }
+
+// amount is parse before fractions are cut off.
+func (u unit) amount(x any) (sum float64, err error) {
+	text := bare(x)
+	switch text {
+	case "min":
+		return 0, nil
+	case "max":
+		return float64(u.most), nil
+	}
 	for rest := text; rest != ""; {
 		n, after, err := u.one(rest)
 		if err != nil {
@@ -55,10 +77,7 @@ func (u unit) parse(x any) (uint64, error) {
 	if text == "" || sum < 0 || math.IsNaN(sum) {
 		return 0, ErrMalformed
 	}
-	if sum >= math.MaxUint64 {
-		return math.MaxUint64, nil
-	}
-	return uint64(sum + 1e-6), nil // 0.57 % is 57 basis points
+	return sum, nil
 }
 
 // one parses the first number with its suffix.

@@ -12,6 +12,8 @@ type Command struct{ text string }
 // String returns the command as the kernel takes it.
 func (c Command) String() string { return c.text }
 
+func (c Command) ages() bool { return strings.HasPrefix(c.text, "+") }
+
 // AgeOptions say how to age.
 type AgeOptions struct {
 	// Swap: look for anonymous pages, too, also where there is no swap.
@@ -20,8 +22,9 @@ type AgeOptions struct {
 	Force bool
 }
 
-// Age makes a new youngest generation. youngest is the number of the one that there is: if
-// the kernel has aged meanwhile, it refuses (EINVAL).
+// Age makes a new youngest generation. youngest is the number of the one that there is. The
+// kernel refuses one that is not there yet (EINVAL); where it has aged meanwhile it does
+// nothing (Linux 6.12), or ages again (7.3), and does not say which.
 func Age(memcg uint64, node int, youngest uint64, o AgeOptions) Command {
 	text := fmt.Sprintf("+ %d %d %d", memcg, node, youngest)
 	if o.Swap || o.Force {

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
 	"github.com/safevma/safevma/internal/hog"
+	"github.com/safevma/safevma/internal/sys"
 	"github.com/safevma/safevma/kernel/cgroup"
 	"github.com/safevma/safevma/lab"
 )
@@ -97,6 +99,67 @@ func TestLiveWatcher(t *testing.T) {
 	if p, err := Read(path); err != nil || p.Some.Total < got.Stall {
 		t.Errorf("%+v, %v", p, err)
 	}
+}
+
+// A group had pressure, and has none any more, when a trigger of a process without
+// CAP_SYS_RESOURCE is armed: what that tells of the time before is not confirmed.
+func TestLivePast(t *testing.T) {
+	group, process := thrashing(t)
+	path := filepath.Join(group.Dir(), "memory.pressure")
+	const stall = 10 * time.Millisecond
+	if err := process.Go(); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		p, err := Read(path)
+		if errors.Is(err, ErrAbsent) || errors.Is(err, ErrOff) {
+			t.Skip(err)
+		}
+		if err != nil || time.Now().After(deadline) {
+			t.Fatalf("no pressure: %+v, %v", p, err)
+		}
+		if p.Some.Total > 10*stall {
+			break
+		}
+	}
+	process.End()
+	w, err := NewWatcher()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	if err := unprivileged(func() error { _, err := w.Add(path, Spec{Some, stall, 2 * time.Second}); return err }); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithTimeout(context.Background(), 5*time.Second)
+	defer stop()
+	events := 0
+	err = w.Run(ctx, func(e Event) error {
+		events++
+		t.Logf("%+v", e)
+		if e.Confirmed {
+			t.Errorf("what was before is confirmed: %+v", e)
+		}
+		return nil
+	})
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Error(err)
+	}
+	t.Logf("%d events of a group without pressure: Linux 6.12 to 7.3 tell one", events)
+}
+
+// unprivileged calls fn on a thread without capabilities, which is thrown away then.
+func unprivileged(fn func() error) error {
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		err := sys.KeepCapabilities()
+		if err == nil {
+			err = fn()
+		}
+		done <- err
+	}()
+	return <-done
 }
 
 func TestLiveGone(t *testing.T) {

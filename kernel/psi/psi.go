@@ -19,7 +19,8 @@
 //     [Event.Confirmed] where it grew by the threshold within the last windows.
 //   - Who reads the file keeps triggers of unprivileged processes from being judged, this
 //     process too: they tell late, or never. The Watcher reads the sums once a window anyway,
-//     and tells of growth itself where the trigger has not.
+//     and tells of growth itself where the trigger has not. One who reads
+//     more often than the kernel ticks keeps even the sums from growing (probe psi-lost).
 //   - A cgroup that is removed wakes its triggers with an error: [Event.Gone].
 //
 // Whether the kernel counts at all is told apart from no pressure: [ErrAbsent], [ErrOff].

@@ -115,7 +115,11 @@ func decode(p []byte) (all []seen, missed Missed, err error) {
 	if err != nil {
 		return nil, missed, err
 	}
-	missed, err = l.Events(p, func(time uint64, data []byte) error {
+	base, data, missed, err := l.split(p)
+	if err != nil {
+		return nil, missed, err
+	}
+	err = events(base, data, func(time uint64, data []byte) error {
 		all = append(all, seen{time, string(data)})
 		return nil
 	})
@@ -188,7 +192,7 @@ func FuzzFormat(f *testing.F) {
 			}
 		}
 		if l, err := ParseLayout(strings.NewReader(text)); err == nil {
-			_, _ = l.Events([]byte(text), func(uint64, []byte) error { return nil })
+			_, _, _, _ = l.split([]byte(text))
 		}
 	})
 }

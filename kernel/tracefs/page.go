@@ -83,17 +83,8 @@ func (l *Layout) split(page []byte) (time uint64, data []byte, missed Missed, er
 	return time, data[:size], missed, nil
 }
 
-// Events calls fn for each event of a page, with its time in nanoseconds; data is valid
-// until fn returns. It returns what was lost before the page.
-func (l *Layout) Events(page []byte, fn func(time uint64, data []byte) error) (Missed, error) {
-	time, data, missed, err := l.split(page)
-	if err != nil {
-		return missed, err
-	}
-	return missed, events(time, data, fn)
-}
-
-// events walks through the events of a page:
+// events calls fn for each event of a page, with its time in nanoseconds; data is valid
+// until fn returns. An event is
 //
 //	bits 0-4 type_len, 5-31 time_delta; array of words
 func events(time uint64, data []byte, fn func(time uint64, data []byte) error) error {

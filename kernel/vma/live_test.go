@@ -173,7 +173,7 @@ func TestSourcesAgree(t *testing.T) {
 	var r vma.Reader
 	query := func(p *process.Process, fn func(*vma.VMA) error) error { return r.Query(p, vma.Filter{}, fn) }
 	agreed, tries := 0, 0
-	for ; agreed < 20 && tries < 20000; tries++ {
+	for ; (agreed < 20 || tries == agreed) && tries < 20000; tries++ {
 		before, err := all(r.Maps, c.Process)
 		if err != nil {
 			t.Fatal(err)

@@ -3,6 +3,8 @@ package access
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/safevma/safevma/kernel/damon"
@@ -23,13 +25,13 @@ type RecordOptions struct {
 
 // Progress is what was recorded so far.
 type Progress struct {
-	Elapsed   time.Duration `json:"elapsed_ns"`
-	Snapshots uint64        `json:"snapshots"`
-	Partial   uint64        `json:"partial_snapshots"`
-	Applied   uint64        `json:"applied_regions"`
-	Lost      uint64        `json:"lost_events"`
-	Files     int           `json:"files"` // how many were begun
-	Bytes     int64         `json:"bytes"` // of the one that is written
+	Elapsed   time.Duration
+	Snapshots uint64
+	Partial   uint64
+	Applied   uint64
+	Lost      uint64
+	Files     int   // how many were begun
+	Bytes     int64 // of the one that is written
 }
 
 // How often is looked at what.
@@ -66,6 +68,8 @@ type recorder struct {
 	file      *recording.Rotating
 	setup     *recording.Setup
 	setupText string
+	heard     map[int]bool             // threads that have told something
+	tuned     map[int]*recording.Tuned // the last of each thread
 	entry     recording.Snapshot
 	now       int64 // of the last event
 
@@ -76,7 +80,7 @@ type recorder struct {
 func (r *recorder) progress() Progress {
 	p := r.count
 	p.Elapsed = time.Since(r.begun)
-	if r.file != nil {
+	if r.file != nil && r.file.Writer != nil {
 		p.Bytes = r.file.Size()
 	}
 	return p
@@ -104,12 +108,16 @@ func (r *recorder) beginFile(w *recording.Writer) error {
 		return err
 	}
 	r.count.Files++
-	return errors.Join(w.Write(start), w.Write(r.setup), w.Sync())
+	errs := []error{w.Write(start), w.Write(r.setup)}
+	for _, thread := range slices.Sorted(maps.Keys(r.tuned)) {
+		errs = append(errs, w.Write(r.tuned[thread]))
+	}
+	return errors.Join(append(errs, w.Sync())...)
 }
 
 func (r *recorder) close() (err error) {
 	if r.file != nil && r.file.Writer != nil && !r.ended {
-		err = r.file.Close(r.end("an error"))
+		_ = r.file.Close(r.end("an error")) // why it ended is told already
 	}
 	if r.instance != nil {
 		err = errors.Join(err, r.instance.Close())
@@ -155,12 +163,8 @@ func (r *recorder) run(ctx context.Context) error {
 
 // sync makes durable what there is, and begins a new file where this one is full.
 func (r *recorder) sync() error {
-	if changed, err := r.readSetup(); err != nil {
+	if err := r.writeSetup(); err != nil {
 		return err
-	} else if changed {
-		if err := r.file.Write(r.setup); err != nil {
-			return err
-		}
 	}
 	if err := errors.Join(r.counters(), r.file.Sync()); err != nil {
 		return err
@@ -196,6 +200,11 @@ func (r *recorder) event(e tracefs.Event) error {
 	if err != nil {
 		return err
 	}
+	if typed != nil {
+		if err := r.hear(typed.Source().Thread); err != nil {
+			return err
+		}
+	}
 	switch typed := typed.(type) {
 	case damon.Aggregated:
 		return r.assembler.Add(typed, e.Missed.Some, r.snapshot)
@@ -205,9 +214,26 @@ func (r *recorder) event(e tracefs.Event) error {
 	case damon.EffectiveSize:
 		return r.file.Write(&recording.Quota{EffectiveSize: typed})
 	case damon.IntervalsTuned:
-		return r.file.Write(&recording.Tuned{IntervalsTuned: typed})
+		if r.tuned == nil {
+			r.tuned = map[int]*recording.Tuned{}
+		}
+		r.tuned[typed.Thread] = &recording.Tuned{IntervalsTuned: typed}
+		return r.file.Write(r.tuned[typed.Thread])
 	}
 	return nil
+}
+
+// hear looks how a thread watches that was not heard of before: before what it tells is
+// written.
+func (r *recorder) hear(thread int) error {
+	if r.heard[thread] {
+		return nil
+	}
+	if r.heard == nil {
+		r.heard = map[int]bool{}
+	}
+	r.heard[thread] = true
+	return r.writeSetup()
 }
 
 func (r *recorder) snapshot(s *damon.Snapshot) error {

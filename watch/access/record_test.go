@@ -172,7 +172,7 @@ func TestRecordDenied(t *testing.T) {
 // deaf makes a recorder that hears what the test tells.
 func deaf(t *testing.T) *recorder {
 	t.Helper()
-	r := &recorder{options: RecordOptions{Name: filepath.Join(t.TempDir(), "r")}, setup: &recording.Setup{}}
+	r := &recorder{options: RecordOptions{Name: filepath.Join(t.TempDir(), "r")}, damon: damon.At(t.TempDir()), setup: &recording.Setup{}}
 	var err error
 	r.decoder, err = damon.NewDecoder(func(system, event string) (*tracefs.Format, error) {
 		if event != "damon_aggregated" {
@@ -237,5 +237,76 @@ func TestRecordLost(t *testing.T) {
 	}
 	if r.count.Partial != 2 || r.count.Snapshots != 3 {
 		t.Errorf("%+v", r.count)
+	}
+}
+
+// A kdamond that begins while it is recorded is looked at before what it tells is written.
+func TestRecordNewKdamond(t *testing.T) {
+	r := deaf(t)
+	for name, text := range map[string]string{"nr_kdamonds": "1", "0/state": "on", "0/pid": "7", "0/contexts/nr_contexts": "0"} {
+		path := filepath.Join(r.damon.Admin(), "kdamonds", name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text+"\n"), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := r.event(told(10, 0, 1, 1, 2, 3, 4)); err != nil {
+		t.Fatal(err)
+	}
+	if r.setupText != "[]" {
+		t.Errorf("not looked at: %q", r.setupText)
+	}
+}
+
+// A file that follows on another begins with the intervals that the kernel has tuned.
+func TestRecordTurn(t *testing.T) {
+	r := deaf(t)
+	r.tuned = map[int]*recording.Tuned{7: {IntervalsTuned: damon.IntervalsTuned{Origin: damon.Origin{Time: 5, Thread: 7}, Sample: 9000}}}
+	r.file.Most = 1
+	if turned, err := r.file.Turn(r.end("full")); err != nil || !turned {
+		t.Fatal(turned, err)
+	}
+	if err := r.file.Close(r.end("test")); err != nil {
+		t.Fatal(err)
+	}
+	f, err := recording.Open(r.options.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var got []uint64
+	if err := f.Each(func(e recording.Entry) error {
+		if tuned, ok := e.(*recording.Tuned); ok {
+			got = append(got, tuned.Sample)
+		}
+		return nil
+	}); err != nil || len(got) != 1 || got[0] != 9000 {
+		t.Errorf("%v, %v", got, err)
+	}
+}
+
+// Where the file can't be made, the error says so, and no instance is left. With a limit,
+// neither may the one be there that it becomes.
+func TestRecordExists(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "r")
+	if err := os.WriteFile(name+".1", []byte("kept"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range []RecordOptions{{Name: name, Most: 1 << 20}, {Name: name + ".1"}} {
+		_, err := Record(t.Context(), o)
+		if errors.Is(err, tracefs.ErrAbsent) || errors.Is(err, tracefs.ErrDenied) {
+			t.Skip(err)
+		}
+		if !errors.Is(err, fs.ErrExist) || !strings.Contains(err.Error(), name+".1") {
+			t.Errorf("%+v: %v", o, err)
+		}
+		if left := instances(t); len(left) > 0 {
+			t.Errorf("left: %v", left)
+		}
+	}
+	if text, err := os.ReadFile(name + ".1"); err != nil || string(text) != "kept" {
+		t.Errorf("%q, %v", text, err)
+	}
+	if _, err := os.Stat(name); !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
 	}
 }

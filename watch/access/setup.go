@@ -49,6 +49,15 @@ func (r *recorder) readSetup() (changed bool, err error) {
 	return true, nil
 }
 
+// writeSetup writes how is watched, where that is new.
+func (r *recorder) writeSetup() error {
+	changed, err := r.readSetup()
+	if err != nil || !changed {
+		return err
+	}
+	return r.file.Write(r.setup)
+}
+
 // contexts lists what each thread watches.
 func contexts(f damon.FS) ([]recording.Context, error) {
 	list := []recording.Context{}

@@ -230,6 +230,18 @@ func TestMalformed(t *testing.T) {
 		{strings.Replace(records, `"data_source": "unknown"`, `"intervals": null`, 1), "behind the snapshots"},
 		{strings.Replace(records, `"8,192", "nr`, `"1", "nr`, 1), "a region from 4096 to 1"},
 		{`{"snapshots": []}`, "byte "},
+		{"[" + strings.Repeat("[", depthMost) + "]", "byte "},
+		{`[{"other": ` + strings.Repeat("[", depthMost), "deep"},
+		{`[{"other": "` + strings.Repeat("x", textMost+1), "more than"},
+		{`[{"other": "\`, "too early"},
+		{`[{"target_id": nul}]`, "byte "},
+		{`[{"target_id": ""}]`, "the number"},
+		{`[{"target_id": 1 2}]`, "not a comma"},
+		{`[{"target_id": -1}]`, "the number"},
+		{`[{"target_id": 1e30}]`, "the number"},
+		{`[{"intervals": no}]`, "byte "},
+		{strings.Replace(records, `"start_time": 2000`, `"start_time": 9223372036854775808`, 1), "a snapshot from"},
+		{`[{"snapshots": [{"regions": [` + strings.Repeat(`{},`, regionsMost) + `{}]}]}]`, "more than 1048576 regions"},
 		{"\x78\x9cnot compressed", "malformed"},
 	} {
 		_, _, err := imported(t, c.text)

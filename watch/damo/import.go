@@ -35,9 +35,14 @@ type Summary struct {
 	End     int64  `json:"end_ns"` // of the last snapshot
 }
 
+// Writer takes what is read: a recording.Writer, or nobody.
+type Writer interface {
+	Write(recording.Entry) error
+}
+
 // sink counts what it writes.
 type sink struct {
-	*recording.Writer
+	Writer
 	Summary
 }
 
@@ -53,7 +58,7 @@ func (s *sink) snapshot(e *recording.Snapshot) error {
 
 // Import reads a file of damo and writes its entries, without an end mark. Errors of what
 // was read wrap [ErrMalformed] and name the place.
-func Import(in io.Reader, program string, w *recording.Writer) (Summary, error) {
+func Import(in io.Reader, program string, w Writer) (Summary, error) {
 	s := &sink{Writer: w}
 	r := bufio.NewReaderSize(in, 4*lineMost)
 	head, err := r.Peek(8)
@@ -67,7 +72,7 @@ func Import(in io.Reader, program string, w *recording.Writer) (Summary, error) 
 	case len(head) == 0:
 		return s.Summary, fmt.Errorf("%w: the file is empty", ErrMalformed)
 	case bytes.HasPrefix(bytes.TrimSpace(head), []byte("[")) || bytes.HasPrefix(head, []byte("{")):
-		s.Format, read = JSON, func(in *bufio.Reader, s *sink) error { return readJSON(in, s) }
+		s.Format, read = JSON, readJSON
 	case head[0]&0x0f == 8 && len(head) > 1 && (uint(head[0])<<8|uint(head[1]))%31 == 0: // RFC 1950
 		s.Format, read = JSONCompressed, readCompressed
 	default:
@@ -90,5 +95,5 @@ func readCompressed(in *bufio.Reader, s *sink) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
-	return readJSON(z, s)
+	return readJSON(bufio.NewReaderSize(z, 4*lineMost), s)
 }

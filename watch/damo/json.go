@@ -1,151 +1,61 @@
 package damo
 
 import (
+	"bufio"
 	"compress/flate"
 	"compress/zlib"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"math"
-	"strconv"
-	"strings"
 
 	"github.com/safevma/safevma/kernel/damon"
 	"github.com/safevma/safevma/watch/recording"
 )
 
-// number is how damo writes numbers: as such, or as text with commas; null is none.
-type number struct {
-	value uint64
-	known bool
-}
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (n *number) UnmarshalJSON(text []byte) error {
-	s := string(text)
-	if s == "null" {
-		return nil
-	}
-	s = strings.ReplaceAll(strings.Trim(s, `"`), ",", "")
-	n.known = true
-	var err error
-	if n.value, err = strconv.ParseUint(s, 10, 64); err == nil {
-		return nil
-	}
-	f, err := strconv.ParseFloat(s, 64)
-	if err != nil || f < 0 || f >= math.MaxUint64 {
-		return fmt.Errorf("%w: the number %s", ErrMalformed, text)
-	}
-	n.value = uint64(f)
-	return nil
-}
-
-// The parts of damo's records that are taken.
-type (
-	intervals struct {
-		Sample number `json:"sample_us"`
-		Aggr   number `json:"aggr_us"`
-		Update number `json:"ops_update_us"`
-		Goal   *struct {
-			AccessBP number `json:"access_bp"`
-			Aggrs    number `json:"aggrs"`
-			Min      number `json:"min_sample_us"`
-			Max      number `json:"max_sample_us"`
-		} `json:"intervals_goal"`
-	}
-	snapshot struct {
-		Start   number   `json:"start_time"`
-		End     number   `json:"end_time"`
-		Sample  number   `json:"sample_interval_us"`
-		Regions []region `json:"regions"`
-	}
-	region struct {
-		Start    number `json:"start"`
-		End      number `json:"end"`
-		Accesses struct {
-			Samples number `json:"samples"`
-		} `json:"nr_accesses"`
-		Age struct {
-			Aggrs number `json:"aggr_intervals"`
-		} `json:"age"`
-	}
-)
-
 // readJSON reads a list of records, each of one target.
-func readJSON(in io.Reader, s *sink) error {
-	d := json.NewDecoder(in)
-	err := array(d, func() error { return record(d, s) })
+func readJSON(in *bufio.Reader, s *sink) error {
+	r := &jsonReader{in: in}
+	err := r.array(func() error {
+		f := &record{jsonReader: r, sink: s}
+		return f.read()
+	})
 	if err == nil {
-		if _, err = d.Token(); err == io.EOF {
-			return nil
+		if _, err := r.next(); err == nil {
+			return fmt.Errorf("byte %d: %w: something stands behind the list", r.offset, ErrMalformed)
 		}
-		err = errors.Join(err, fmt.Errorf("%w: something stands behind the list", ErrMalformed))
+		return nil
 	}
-	return fmt.Errorf("byte %d: %w", d.InputOffset(), wrapJSON(err))
+	return fmt.Errorf("byte %d: %w", r.offset, err)
 }
 
-// wrapJSON says which errors are those of the text.
+// wrapJSON says which errors are those of the compressed text.
 func wrapJSON(err error) error {
-	var syntax *json.SyntaxError
-	var kind *json.UnmarshalTypeError
 	var packed flate.CorruptInputError
-	if errors.As(err, &syntax) || errors.As(err, &kind) || errors.As(err, &packed) || errors.Is(err, zlib.ErrChecksum) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+	if errors.As(err, &packed) || errors.Is(err, zlib.ErrChecksum) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
 	return err
 }
 
-// array calls fn for each element, which has to read it.
-func array(d *json.Decoder, fn func() error) error {
-	if err := expect(d, '['); err != nil {
-		return err
-	}
-	for d.More() {
-		if err := fn(); err != nil {
-			return err
-		}
-	}
-	return expect(d, ']')
-}
-
-func expect(d *json.Decoder, want json.Delim) error {
-	got, err := d.Token()
-	if err != nil {
-		return err
-	}
-	if got != want {
-		return fmt.Errorf("%w: %v, and not %v", ErrMalformed, got, want)
-	}
-	return nil
-}
-
-// from is what a record is of.
-type from struct {
+// record is what snapshots are of.
+type record struct {
+	*jsonReader
 	sink                     *sink
 	kdamond, context, scheme number
 	target                   number
-	intervals                *intervals
+	intervals                *damon.Intervals
 	thread                   int
 	begun                    bool
-	sample                   uint64
+	sample                   uint64 // of the last snapshot
 	entry                    recording.Snapshot
 }
 
-// record reads one. Its snapshots must come behind what they are of, as damo writes it.
-func record(d *json.Decoder, s *sink) error {
-	if err := expect(d, '{'); err != nil {
-		return err
-	}
-	f := &from{sink: s}
-	for d.More() {
-		key, err := d.Token()
-		if err != nil {
-			return err
-		}
-		var other json.RawMessage
-		var to any = &other
-		switch key {
+// read reads one. Its snapshots must come behind what they are of, as damo writes it.
+func (f *record) read() error {
+	return f.object(func(key []byte) error {
+		var to *number
+		switch string(key) {
 		case "kdamond_idx":
 			to = &f.kdamond
 		case "context_idx":
@@ -154,26 +64,67 @@ func record(d *json.Decoder, s *sink) error {
 			to = &f.scheme
 		case "target_id":
 			to = &f.target
-		case "intervals":
-			to = &f.intervals
 		case "snapshots":
-			if err := array(d, func() error { return f.snapshot(d) }); err != nil {
-				return err
-			}
-			continue
+			return f.array(f.snapshot)
+		case "intervals":
+		default:
+			return f.skip()
 		}
-		if f.begun && to != any(&other) {
-			return fmt.Errorf("%w: %v stands behind the snapshots", ErrMalformed, key)
+		if f.begun {
+			return f.wrong("%s stands behind the snapshots", key)
 		}
-		if err := d.Decode(to); err != nil {
-			return err
+		if to != nil {
+			return f.number(to)
 		}
+		return f.readIntervals()
+	})
+}
+
+func (f *record) readIntervals() error {
+	if null, err := f.isNull(); err != nil || null {
+		return err
 	}
-	return expect(d, '}')
+	f.intervals = &damon.Intervals{}
+	return f.object(func(key []byte) error {
+		switch string(key) {
+		case "sample_us":
+			return f.uint(&f.intervals.Sample)
+		case "aggr_us":
+			return f.uint(&f.intervals.Aggr)
+		case "ops_update_us":
+			return f.uint(&f.intervals.Update)
+		case "intervals_goal":
+			return f.readGoal()
+		}
+		return f.skip()
+	})
+}
+
+func (f *record) readGoal() error {
+	if null, err := f.isNull(); err != nil || null {
+		return err
+	}
+	g := &damon.IntervalsGoal{}
+	f.intervals.Goal = g
+	to := map[string]*uint64{"access_bp": &g.AccessBP, "aggrs": &g.Aggrs, "min_sample_us": &g.MinSample, "max_sample_us": &g.MaxSample}
+	return f.object(func(key []byte) error {
+		if n := to[string(key)]; n != nil {
+			return f.uint(n)
+		}
+		return f.skip()
+	})
+}
+
+// uint reads a number; null is 0.
+func (f *record) uint(to *uint64) error {
+	var n number
+	err := f.number(&n)
+	*to = n.value
+	return err
 }
 
 // begin says how was watched, before the first snapshot.
-func (f *from) begin() error {
+func (f *record) begin() error {
 	f.begun = true
 	// A number for what damo calls by three: the parts have few bits each.
 	part := func(n number) int {
@@ -186,47 +137,88 @@ func (f *from) begin() error {
 	if f.intervals == nil {
 		return nil
 	}
-	in := f.intervals
-	c := recording.Context{Thread: f.thread, Kdamond: int(f.kdamond.value), Context: int(f.context.value), AddrUnit: 1,
-		Intervals: damon.Intervals{Sample: in.Sample.value, Aggr: in.Aggr.value, Update: in.Update.value}}
+	c := recording.Context{Thread: f.thread, Kdamond: int(f.kdamond.value), Context: int(f.context.value), AddrUnit: 1, Intervals: *f.intervals}
 	if f.scheme.known {
 		scheme := int(f.scheme.value)
 		c.Scheme = &scheme
 	}
-	if g := in.Goal; g != nil {
-		c.Intervals.Goal = &damon.IntervalsGoal{AccessBP: g.AccessBP.value, Aggrs: g.Aggrs.value, MinSample: g.Min.value, MaxSample: g.Max.value}
-	}
 	return f.sink.Write(&recording.Setup{Contexts: []recording.Context{c}})
 }
 
-func (f *from) snapshot(d *json.Decoder) error {
+func (f *record) snapshot() error {
 	if !f.begun {
 		if err := f.begin(); err != nil {
 			return err
 		}
 	}
-	var in snapshot
-	if err := d.Decode(&in); err != nil {
+	var start, end, sample number
+	s := &f.entry.Snapshot
+	s.Regions = s.Regions[:0]
+	err := f.object(func(key []byte) error {
+		switch string(key) {
+		case "start_time":
+			return f.number(&start)
+		case "end_time":
+			return f.number(&end)
+		case "sample_interval_us":
+			return f.number(&sample)
+		case "regions":
+			return f.array(f.region)
+		}
+		return f.skip()
+	})
+	if err != nil {
 		return err
 	}
-	if in.Start.value > math.MaxInt64 || in.End.value > math.MaxInt64 || !in.End.known {
-		return fmt.Errorf("%w: a snapshot from %d to %d", ErrMalformed, in.Start.value, in.End.value)
+	if start.value > math.MaxInt64 || end.value > math.MaxInt64 || !end.known {
+		return f.wrong("a snapshot from %d to %d", start.value, end.value)
 	}
-	if in.Sample.known && in.Sample.value != f.sample {
-		f.sample = in.Sample.value
-		e := damon.IntervalsTuned{Origin: damon.Origin{Time: int64(in.End.value), Thread: f.thread}, Sample: f.sample}
+	if sample.known && sample.value != f.sample {
+		f.sample = sample.value
+		e := damon.IntervalsTuned{Origin: damon.Origin{Time: int64(end.value), Thread: f.thread}, Sample: f.sample}
 		if err := f.sink.Write(&recording.Tuned{IntervalsTuned: e}); err != nil {
 			return err
 		}
 	}
-	s := &f.entry.Snapshot
-	*s = damon.Snapshot{Thread: f.thread, Target: f.target.value, Start: int64(in.Start.value), End: int64(in.End.value),
-		Expected: uint64(len(in.Regions)), Regions: s.Regions[:0]}
-	for _, r := range in.Regions {
-		if r.End.value < r.Start.value {
-			return fmt.Errorf("%w: a region from %d to %d", ErrMalformed, r.Start.value, r.End.value)
-		}
-		s.Regions = append(s.Regions, damon.Region{Start: r.Start.value, End: r.End.value, Accesses: r.Accesses.Samples.value, Age: r.Age.Aggrs.value})
-	}
+	s.Thread, s.Target, s.Start, s.End, s.Expected = f.thread, f.target.value, int64(start.value), int64(end.value), uint64(len(s.Regions))
 	return f.sink.snapshot(&f.entry)
+}
+
+// regionsMost bounds the memory that a snapshot takes: a little that is compressed may say
+// that there are any number. damo asks the kernel for a thousand.
+const regionsMost = 1 << 20
+
+func (f *record) region() error {
+	if len(f.entry.Regions) >= regionsMost {
+		return f.wrong("a snapshot of more than %d regions", regionsMost)
+	}
+	var r damon.Region
+	err := f.object(func(key []byte) error {
+		switch string(key) {
+		case "start":
+			return f.uint(&r.Start)
+		case "end":
+			return f.uint(&r.End)
+		case "nr_accesses":
+			return f.member("samples", &r.Accesses)
+		case "age":
+			return f.member("aggr_intervals", &r.Age)
+		}
+		return f.skip()
+	})
+	if err == nil && r.End < r.Start {
+		err = f.wrong("a region from %d to %d", r.Start, r.End)
+	}
+	f.entry.Regions = append(f.entry.Regions, r)
+	return err
+}
+
+// member reads one number of an object.
+func (f *record) member(name string, to *uint64) error {
+	return f.object(func(key []byte) error {
+		if string(key) == name {
+			return f.uint(to)
+		}
+		return f.skip()
+	})
 }

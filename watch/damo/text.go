@@ -50,7 +50,10 @@ type text struct {
 	lastTime  int64
 	name      []byte // what stood before the CPU in the line before
 	thread    int
-	nameAt    int // of the event in a line
+	nameAt    int    // of the event in a line
+	same      []byte // what the line before said of its target
+	number    uint64 // of the target
+	regions   uint64 // how many it has
 }
 
 type target struct {
@@ -141,10 +144,19 @@ func (t *text) aggregated(head, tail []byte) error {
 	if err != nil {
 		return err
 	}
-	e := damon.Aggregated{Origin: o}
+	e := damon.Aggregated{Origin: o, Target: t.number, Regions: t.regions}
 	s := scanner{left: tail}
-	e.Target = s.number("target_id=")
-	e.Regions = s.number("nr_regions=")
+	if len(t.same) > 0 && bytes.HasPrefix(tail, t.same) { // the same target and number as before
+		s.left = tail[len(t.same):]
+	} else {
+		e.Target = s.number("target_id=")
+		e.Regions = s.number("nr_regions=")
+		t.same = append(t.same[:0], tail[:len(tail)-len(s.left)]...)
+		t.number, t.regions = e.Target, e.Regions
+		if !bytes.HasPrefix(s.left, []byte{' '}) { // it could go on
+			t.same = t.same[:0]
+		}
+	}
 	if bytes.HasPrefix(s.left, shorts) {
 		return nil
 	}

@@ -3,6 +3,8 @@ package heatmap
 import (
 	"fmt"
 	"strconv"
+
+	"github.com/safevma/safevma/guarantee"
 )
 
 // The measures of pictures, in pixels.
@@ -63,10 +65,10 @@ func (m *Map) Title() string {
 	what := fmt.Sprintf("thread %d, target %d", m.Stream.Thread, m.Stream.Target)
 	if c := m.Stream.Context; c != nil {
 		what = fmt.Sprintf("kdamond %d, target %d", c.Kdamond, m.Stream.Target)
-		if int(m.Stream.Target) < len(c.PIDs) {
-			what += fmt.Sprintf(", pid %d", c.PIDs[m.Stream.Target])
+		if pid, ok := c.TargetPID(m.Stream.Target); ok {
+			what += fmt.Sprintf(", pid %d", pid)
 		} else if c.Operations != "" {
-			what += ", " + string(c.Operations)
+			what += ", " + guarantee.Text(string(c.Operations))
 		}
 	}
 	return "Accesses to memory: " + what

@@ -106,7 +106,7 @@ func TestTuned(t *testing.T) {
 	o := Options{Times: 1, Addresses: 1}
 	expect(t, drawn(t, o, goal, shot(1, 1000*ms, 1105*ms, region)), []float64{100}) // near enough
 	expect(t, drawn(t, o, goal, shot(1, 1000*ms, 1200*ms, region)), []float64{50})
-	expect(t, drawn(t, o, goal, &recording.Tuned{IntervalsTuned: damon.IntervalsTuned{Sample: 20000}}, shot(1, 1000*ms, 1200*ms, region)), []float64{25})
+	expect(t, drawn(t, o, goal, &recording.Tuned{IntervalsTuned: damon.IntervalsTuned{Origin: damon.Origin{Thread: 1}, Sample: 20000}}, shot(1, 1000*ms, 1200*ms, region)), []float64{25})
 	expect(t, drawn(t, o, watched(5000, 100000), shot(1, 1000*ms, 1200*ms, region)), []float64{100})
 }
 
@@ -194,7 +194,7 @@ func TestErrors(t *testing.T) {
 		"other target":  {Options{Times: 1, Addresses: 1, Target: &Key{2, 0}}, []recording.Entry{one}, ErrNothing},
 		"too short":     {Options{Times: 1001, Addresses: 1}, []recording.Entry{one}, ErrShort},
 		"too small":     {Options{Times: 1, Addresses: 4097}, []recording.Entry{one}, ErrShort},
-		"too many":      {Options{Times: 1 << 20, Addresses: 1 << 20}, []recording.Entry{one}, ErrShort},
+		"too many":      {Options{Times: 1 << 20, Addresses: 1 << 20}, []recording.Entry{one}, ErrLarge},
 		"none":          {Options{}, []recording.Entry{one}, ErrShort},
 		"above 2^63":    {Options{Times: 1, Addresses: 1, Range: &Range{0, 1 << 63}}, []recording.Entry{one}, ErrShort},
 		"the wrong way": {Options{Times: 1, Addresses: 1, Range: &Range{5, 4}}, []recording.Entry{one}, ErrShort},
@@ -359,5 +359,62 @@ func TestJSON(t *testing.T) {
 	}
 	if nulls == 0 || back.TimeUnit != m.Span() || time.Duration(back.Start) != time.Duration(m.Time(0)) {
 		t.Errorf("%d nulls, %+v", nulls, back.Schema)
+	}
+}
+
+// What the kernel tunes for one kdamond is nothing to another.
+func TestTunedOther(t *testing.T) {
+	const ms = 1e6
+	setup := watched(5000, 100000)
+	setup.Contexts[0].Intervals.Goal = &damon.IntervalsGoal{Aggrs: 3}
+	other := &recording.Tuned{IntervalsTuned: damon.IntervalsTuned{Origin: damon.Origin{Thread: 2}, Sample: 50000}}
+	m := drawn(t, Options{Times: 1, Addresses: 1}, setup, other,
+		shot(1, 1000*ms, 1100*ms, damon.Region{Start: 0x1000, End: 0x2000, Accesses: 10}))
+	expect(t, m, []float64{100})
+}
+
+// A target of any number, as old kernels have, is named.
+func TestTargetNumber(t *testing.T) {
+	e := shot(1, 1000, 2000, damon.Region{Start: 0x1000, End: 0x2000, Accesses: 4})
+	e.Target = math.MaxUint64
+	if m := drawn(t, Options{Times: 1, Addresses: 1}, watched(5000, 100000), e); !strings.Contains(m.Title(), "target 18446744073709551615") {
+		t.Errorf("%s", m.Title())
+	}
+}
+
+// How is watched may be told behind the first snapshots: all cells are of one unit.
+func TestSetupLate(t *testing.T) {
+	const ms = 1e6
+	region := damon.Region{Start: 0x1000, End: 0x2000, Accesses: 10}
+	m := drawn(t, Options{Times: 2, Addresses: 1}, shot(1, 1000*ms, 1100*ms, region), watched(5000, 100000), shot(1, 1100*ms, 1200*ms, region))
+	expect(t, m, []float64{100}, []float64{100})
+}
+
+// A PNG of so many cells that it would take gigabytes is refused; as SVG it is a long text.
+func TestPNGLarge(t *testing.T) {
+	m := drawn(t, Options{Times: 1 << 20, Addresses: 1}, shot(1, 1e9, 2e9, damon.Region{Start: 0x1000, End: 0x2000, Accesses: 1}))
+	var b bytes.Buffer
+	if err := m.WritePNG(&b); !errors.Is(err, ErrLarge) || b.Len() > 0 {
+		t.Errorf("%v, %d bytes", err, b.Len())
+	}
+	if err := m.WriteSVG(io.Discard); err != nil {
+		t.Error(err)
+	}
+}
+
+// What a recording says is no part of a picture's language: not what XML does not have, either.
+func TestSVGForeignText(t *testing.T) {
+	setup := watched(5000, 100000)
+	setup.Contexts[0].Operations = "</text>\x00\x1b\xff"
+	var b bytes.Buffer
+	if err := drawn(t, Options{Times: 1, Addresses: 1}, setup, shot(1, 1e9, 2e9, damon.Region{Start: 0x1000, End: 0x2000})).WriteSVG(&b); err != nil {
+		t.Fatal(err)
+	}
+	for d := xml.NewDecoder(&b); ; {
+		if _, err := d.Token(); err == io.EOF {
+			return
+		} else if err != nil {
+			t.Fatal(err)
+		}
 	}
 }

@@ -92,8 +92,11 @@ func keys(streams []*Stream) (text string) {
 
 // prepare lays out the grid.
 func (m *Map) prepare(o Options) error {
-	if o.Times < 1 || o.Addresses < 1 || o.Times > cellsMost/o.Addresses {
+	if o.Times < 1 || o.Addresses < 1 {
 		return fmt.Errorf("%w: %d times %d cells", ErrShort, o.Times, o.Addresses)
+	}
+	if o.Times > cellsMost/o.Addresses {
+		return fmt.Errorf("%w: %d times %d, and at most %d", ErrLarge, o.Times, o.Addresses, cellsMost)
 	}
 	m.start, m.Range = m.Stream.from, m.Stream.Hottest()
 	end := whole(m.Stream.Last)
@@ -140,17 +143,6 @@ func (m *Map) Address(j int) uint64 { return m.Range.Start + uint64(m.addrUnit)*
 // Size is how large a row is.
 func (m *Map) Size() uint64 { return uint64(m.addrUnit) }
 
-// Bounds are the least and the most of what is known; false where nothing is.
-func (m *Map) Bounds() (least, most float64, known bool) {
-	least, most = math.Inf(1), math.Inf(-1)
-	for _, c := range m.cells {
-		if !math.IsNaN(c) {
-			least, most, known = min(least, c), max(most, c), true
-		}
-	}
-	return least, most, known
-}
-
 func (m *Map) fill(src Source) error {
 	in := intervals{}
 	rate := rates{}
@@ -160,7 +152,9 @@ func (m *Map) fill(src Source) error {
 		case *recording.Setup:
 			in.setup(e)
 		case *recording.Tuned:
-			rate.sample = e.Sample
+			if e.Thread == m.Stream.Thread {
+				rate.sample = e.Sample
+			}
 		case *recording.Snapshot:
 			if e.Thread != m.Stream.Thread || e.Target != m.Stream.Target {
 				return nil
@@ -170,7 +164,9 @@ func (m *Map) fill(src Source) error {
 				start = m.Stream.start
 			}
 			first = false
-			rate.context = in[e.Thread]
+			if rate.context = in[e.Thread]; rate.context == nil {
+				rate.context = m.Stream.Context
+			}
 			m.add(&e.Snapshot, start, rate)
 			end := whole(e.End)
 			m.last = &end

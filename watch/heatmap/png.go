@@ -13,9 +13,15 @@ import (
 	"golang.org/x/image/math/fixed"
 )
 
-// WritePNG draws the same as [Map.WriteSVG].
+// pixelsMost bounds the memory that a PNG takes, four bytes a pixel, while it is drawn.
+const pixelsMost = 1 << 26
+
+// WritePNG draws the same as [Map.WriteSVG]. Too many cells are [ErrLarge].
 func (m *Map) WritePNG(w io.Writer) error {
 	l, scale := m.layout(), m.Scale()
+	if l.width > pixelsMost/l.height {
+		return fmt.Errorf("%w: a PNG of %d times %d pixels, and at most %d", ErrLarge, l.width, l.height, pixelsMost)
+	}
 	p := canvas{image.NewRGBA(image.Rect(0, 0, l.width, l.height))}
 	draw.Draw(p, p.Bounds(), image.White, image.Point{}, draw.Src)
 	p.text(10, 20, m.Title())

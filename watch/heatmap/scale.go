@@ -14,7 +14,12 @@ type Scale struct{ Most float64 }
 
 // Scale is up to the hottest cell. Where nothing is known, Most is -Inf.
 func (m *Map) Scale() Scale {
-	_, most, _ := m.Bounds()
+	most := math.Inf(-1)
+	for _, c := range m.cells {
+		if !math.IsNaN(c) {
+			most = max(most, c)
+		}
+	}
 	return Scale{most}
 }
 

@@ -15,6 +15,8 @@ var (
 	ErrNothing = errors.New("nothing to draw")
 	// ErrShort: what is to be drawn is shorter or smaller than the cells are many.
 	ErrShort = errors.New("too short")
+	// ErrLarge: there are more cells than a picture may have.
+	ErrLarge = errors.New("too many cells")
 )
 
 // Source calls fn for each entry of a recording, from the beginning, whenever it is
@@ -114,6 +116,9 @@ func Survey(src Source) ([]*Stream, error) {
 	}
 	several := false
 	for _, s := range order {
+		if s.Context == nil { // it was looked at only later
+			s.Context, s.aggr = in[s.Thread], uint64(in.aggregation(s.Thread))
+		}
 		s.finish()
 		several = several || len(s.Ranges) > 1
 	}

@@ -62,5 +62,9 @@ func Load(name string, stdin io.Reader) (any, error) {
 		return nil, err
 	}
 	defer file.Close()
-	return Read(file)
+	configuration, err := Read(file)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return configuration, nil
 }

@@ -90,6 +90,15 @@ type Context struct {
 	PIDs      []int           `json:"pids,omitempty"` // of the targets, in their order
 }
 
+// TargetPID is the process of a target, which may be any number in what was imported; false
+// where none is known.
+func (c *Context) TargetPID(target uint64) (int, bool) {
+	if target >= uint64(len(c.PIDs)) {
+		return 0, false
+	}
+	return c.PIDs[target], true
+}
+
 // Snapshot is one target at one aggregation.
 type Snapshot struct{ damon.Snapshot }
 
@@ -123,7 +132,7 @@ type Footprint struct {
 type End struct {
 	Time   int64  `json:"monotonic_ns"`
 	Reason string `json:"reason"`
-	// Snapshots and Events are how many were written and how many lost, to be compared.
+	// How many were written and lost, of all files of the recording so far.
 	Snapshots uint64 `json:"snapshots"`
 	Partial   uint64 `json:"partial_snapshots"`
 	Lost      uint64 `json:"lost_events"`
@@ -164,12 +173,16 @@ func (e *Snapshot) append(b []byte) []byte {
 	return b
 }
 
+// regionLeast is how many bytes a region has at least: a number cannot ask for more memory
+// than that of a block.
+const regionLeast = 4
+
 func (e *Snapshot) parse(b *body) {
 	e.Thread = int(b.int())
 	b.ints(&e.Start, &e.End)
 	b.uints(&e.Target, &e.Expected)
 	n := b.uint()
-	if n > uint64(len(b.left)) { // each region has several bytes
+	if n > uint64(len(b.left))/regionLeast {
 		b.fail()
 		return
 	}

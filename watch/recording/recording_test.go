@@ -334,3 +334,14 @@ func FuzzEntry(f *testing.F) {
 		}
 	})
 }
+
+// A number of regions takes no more memory than the bytes that are there can fill.
+func TestRegionsMost(t *testing.T) {
+	text := (&Snapshot{}).append(nil)
+	text = append(text[:len(text)-1], 0x80, 0x80, 0x40) // 1 Mi regions
+	b := &body{left: append(text, make([]byte, 1<<20)...)}
+	var e Snapshot
+	if e.parse(b); !b.bad || cap(e.Regions) > 0 {
+		t.Errorf("%d regions of %d bytes", cap(e.Regions), 1<<20)
+	}
+}

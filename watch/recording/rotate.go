@@ -17,9 +17,15 @@ type Rotating struct {
 	Begin func(*Writer) error
 }
 
-// NewRotating makes the first file.
+// NewRotating makes the first file. Neither it nor, with a limit, the one that it will become
+// may exist ([os.ErrExist]).
 func NewRotating(name string, most int64, begin func(*Writer) error) (*Rotating, error) {
 	r := &Rotating{Name: name, Most: most, Begin: begin}
+	if most > 0 {
+		if _, err := os.Lstat(r.Old()); err == nil {
+			return r, &os.PathError{Op: "create", Path: r.Old(), Err: os.ErrExist}
+		}
+	}
 	return r, r.open()
 }
 
