@@ -138,7 +138,9 @@ func TestDeclaredFolders(t *testing.T) {
 // TestLongName: a program is started by whatever name it has.
 func TestLongName(t *testing.T) {
 	exe := victim(t)
-	dir := filepath.Join(filepath.Dir(exe), strings.Repeat("a", 200), strings.Repeat("b", 200))
+	top := filepath.Join(filepath.Dir(exe), strings.Repeat("a", 200))
+	t.Cleanup(func() { os.RemoveAll(top) })
+	dir := filepath.Join(top, strings.Repeat("b", 200))
 	if err := errors.Join(os.MkdirAll(dir, 0o755), os.Link(exe, filepath.Join(dir, "victim"))); err != nil {
 		t.Fatal(err)
 	}
