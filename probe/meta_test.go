@@ -174,3 +174,14 @@ func (t *trial) areasOf(size uint64) int {
 	}))
 	return n
 }
+
+// startSleeper starts a process that does nothing until its standard input ends, or this
+// process does.
+func (t *trial) startSleeper() (pid int) {
+	cmd := self(syscall.SysProcAttr{}, nil)
+	in, err := cmd.StdinPipe()
+	t.must("a pipe", err)
+	t.must("a process", cmd.Start())
+	t.kept = append(t.kept, in)
+	return cmd.Process.Pid
+}

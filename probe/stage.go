@@ -91,14 +91,3 @@ func inPIDNamespace() syscall.SysProcAttr {
 	}
 	return attr
 }
-
-// startSleeper starts a process that does nothing until its standard input ends, or this
-// process does.
-func (t *trial) startSleeper() (pid int) {
-	cmd := self(syscall.SysProcAttr{}, nil)
-	in, err := cmd.StdinPipe()
-	t.must("a pipe", err)
-	t.must("a process", cmd.Start())
-	t.kept = append(t.kept, in)
-	return cmd.Process.Pid
-}

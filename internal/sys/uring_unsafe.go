@@ -54,7 +54,6 @@ const (
 	uringRegisterBuffers = 0          // IORING_REGISTER_BUFFERS
 	uringEnterGetEvents  = 1          // IORING_ENTER_GETEVENTS
 	uringOpRead          = 22         // IORING_OP_READ
-	uringOpWrite         = 23         // IORING_OP_WRITE
 	uringAsync           = 1 << 4     // IOSQE_ASYNC: by a worker thread of the kernel
 )
 
@@ -103,9 +102,6 @@ func (u *Uring) RegisterBuffer(b []byte) error {
 
 // ReadInto has the kernel read from f into b, by one of its worker threads.
 func (u *Uring) ReadInto(f *os.File, b []byte) (int, error) { return u.submit(uringOpRead, f, b) }
-
-// WriteFrom has the kernel write b to f, by one of its worker threads.
-func (u *Uring) WriteFrom(f *os.File, b []byte) (int, error) { return u.submit(uringOpWrite, f, b) }
 
 func (u *Uring) submit(opcode uint8, f *os.File, b []byte) (int, error) {
 	p := &u.params
