@@ -33,7 +33,7 @@ func TestForkCallsDumpsNoCore(t *testing.T) {
 	t.Chdir(t.TempDir())
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	fault := sys.RawCall{Number: sys.CallLoad, Args: [6]uintptr{0x10000}}
+	fault := sys.RawCall{Number: sys.CallLoad, Args: [6]uintptr{0x8000}}
 	dumpable := sys.RawCall{Number: sys.CallPrctl, Args: [6]uintptr{sys.PrSetDumpable, 1}}
 	for _, test := range []struct {
 		calls []sys.RawCall
