@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -61,7 +62,11 @@ func TestRunSignalled(t *testing.T) {
 func TestRunIgnored(t *testing.T) {
 	cmd := exec.Command(shell(t), "-c", "trap '' HUP INT; exec safevma run --profile secrets --without lock -- cat /proc/self/status")
 	out, err := cmd.Output()
-	if err != nil || !strings.Contains(string(out), "SigIgn:\t0000000000000003\n") {
+	_, ignored, _ := strings.Cut(string(out), "SigIgn:\t")
+	ignored, _, _ = strings.Cut(ignored, "\n")
+	set, hexErr := strconv.ParseUint(ignored, 16, 64)
+	const named = 1<<31 - 1 // what is above is the C library's, under the race detector
+	if err != nil || hexErr != nil || set&named != 3 {
 		t.Errorf("%v: %s", err, out)
 	}
 }
