@@ -187,7 +187,7 @@ bench-deps: ## install the peers in C that pools are compared with (Debian, as r
 bench-test: ## check the benchmarks against peers, and run a little of each
 	cd bench && $(GO) vet ./... && $(GO) run $(STATICCHECK) ./... && $(GO) test ./...
 
-test-user: ## run all tests as an ordinary user; for root, who runs them as root by "make test"
+test-user: ## run all tests, long ones shortened, as an ordinary user; for root, who runs them as root by "make test"
 	scripts/test-as-user $(GO)
 
 clean: ## remove what was built
