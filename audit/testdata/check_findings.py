@@ -292,12 +292,16 @@ def inodes(s):
         for v in p["vmas"]:
             writes = v["perms"][1] == "w" and v["perms"][3] == "s"
             if v["inode"] and (writes or "x" in v["perms"]):
-                key = (v["device"], v["inode"])
+                # System V segments have numbers of their own, on the device of memfds.
+                key = (v["device"], v["inode"], v["name"].startswith("/SYSV"))
                 views.setdefault(key, []).append((writes, "x" in v["perms"], pid, v["columns"]))
                 if p["scope"]:
                     scope.add(key)
     both = {k for k, vs in views.items() if any(w for w, _, _, _ in vs) and any(x for _, x, _, _ in vs)}
-    return {k: {(pid, columns) for _, _, pid, columns in views[k]} for k in both & scope}
+    found = {}
+    for k in both & scope:
+        found.setdefault(k[:2], set()).update((pid, columns) for _, _, pid, columns in views[k])
+    return found
 
 
 def memfds(s):
