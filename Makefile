@@ -70,6 +70,7 @@ lab-nightly: lab-build ## the same whole, and programs started by "safevma run",
 		CGO_ENABLED=0 $(GO) test -count=1 -exec "$(CURDIR)/$(LAB) exec --kernel $$kernel" -run TestDAMON ./cmd/safevma || exit 1; \
 	done
 	CGO_ENABLED=0 GOARCH=arm64 $(GO) test -count=1 -timeout 60m -exec '$(CURDIR)/$(LAB) exec --kernel 6.12 --arch arm64 --numa 2' $(INSIDE) ./guard
+	SAFEVMA_NIGHTLY=1 $(GO) test -count=1 -timeout 60m -run PowerCut ./lab/vm
 
 .PHONY: crash-nightly
 crash-nightly: ## recover and check ten million images that a failure may leave, and more

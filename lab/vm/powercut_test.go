@@ -3,6 +3,7 @@ package vm_test
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -14,10 +15,13 @@ import (
 
 // cuts is how often the power is cut.
 func cuts() int {
-	if testing.Short() {
+	switch {
+	case os.Getenv("SAFEVMA_NIGHTLY") != "":
+		return 50
+	case testing.Short():
 		return 3
 	}
-	return 20
+	return 8
 }
 
 // After a power cut, what was synced to a disk is there, and what was not is lost. The

@@ -40,6 +40,9 @@ func TestStatesDiffer(t *testing.T) {
 
 // A state that was made from other things, or is broken, is made anew.
 func TestStateIsRemade(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it boots a machine four times")
+	}
 	lab := labtest.Lab(t)
 	own := *lab
 	own.Dir = t.TempDir()
