@@ -75,7 +75,48 @@ func commitProbes() []Probe {
 			}),
 		counted("cm-shared-anon", "Committed_AS counts shared anonymous memory when it is mapped",
 			"mapping shared anonymous memory", "counted", "not counted", func(t *trial) asking { return t.asks(rw, shared) }),
-		tooMuch(),
+		forkCounted(),
+		tooMuch(), aboveLimit(),
+	}
+}
+
+// forkCounted is about the promise that a fork doubles.
+func forkCounted() Probe {
+	return Probe{
+		ID: "cm-fork", Row: "COMMIT", Subject: Residency, Source: docCommit + ": private writable mappings count per instance",
+		Requirement: "SV-CMT-01",
+		Needs:       Needs{Alone: true},
+		Claim:       "Committed_AS counts private writable memory once more for each fork, though nothing is copied yet",
+		Experiment:  "by how much more Committed_AS grows with a fork where about 3 MiB of private memory were mapped before it",
+		Control:     "the same with shared memory, and with private memory that has MADV_DONTFORK",
+		Oracle:      "counted: confirmed; not counted: refuted",
+		run: func(t *trial) {
+			// A fork counts all that the process has: without the memory, and with it.
+			grown := func() int64 {
+				before := t.meminfo("Committed_AS")
+				_, end := t.forkedFor()
+				defer end()
+				return t.meminfo("Committed_AS") - before
+			}
+			type memory struct {
+				flags    int
+				dontfork bool
+			}
+			compare(t, experiment[memory]{try: "Committed_AS over a fork", do: func(m memory) Answer {
+				return countedTwice(commitSize, commitError, func() int64 {
+					without := grown()
+					b := t.mapped(commitSize/pageSize, rw, m.flags, nil)
+					defer sys.Munmap(b)
+					if m.dontfork {
+						t.must("MADV_DONTFORK", sys.Madvise(b, sys.MadvDontfork))
+					}
+					return grown() - without
+				})
+			},
+				on: "private memory", subject: memory{flags: private}, confirms: []Answer{"counted"}, refutes: []Answer{"not counted"},
+				controls: []control[memory]{{"shared memory", memory{flags: shared}, "not counted"},
+					{"private memory with MADV_DONTFORK", memory{private, true}, "not counted"}}})
+		},
 	}
 }
 
@@ -107,7 +148,7 @@ func (t *trial) asks(prot, flags int) asking {
 
 // counted asks, says whether Committed_AS has gone up by commitSize meanwhile, and gives back.
 func (t *trial) counted(ask asking) Answer {
-	return countedTwice(func() int64 {
+	return countedTwice(commitSize, commitError, func() int64 {
 		before := t.meminfo("Committed_AS")
 		giveBack := ask()
 		defer giveBack()
@@ -115,16 +156,16 @@ func (t *trial) counted(ask asking) Answer {
 	})
 }
 
-// countedTwice says whether bytes have grown by commitSize, or have not. Others change them, too:
-// it looks until it has seen the one or the other twice in a row.
-func countedTwice(grown func() int64) Answer {
+// countedTwice says whether bytes have grown by size, or have not, with a margin. Others change
+// them, too: it looks until it has seen the one or the other twice in a row.
+func countedTwice(size, margin int64, grown func() int64) Answer {
 	last := Answer("")
 	for range 100 {
 		now := Answer("")
 		switch n := grown(); {
-		case n > commitSize-commitError && n < commitSize+commitError:
+		case n >= size-margin && n <= size+margin:
 			now = "counted"
-		case n > -commitError && n < commitError:
+		case n >= -margin && n <= margin:
 			now = "not counted"
 		}
 		if now == last && now != "" {
@@ -144,26 +185,57 @@ func (t *trial) meminfo(name string) int64 {
 	return int64(n)
 }
 
+// tooMuch is about what is refused in mode 0, too.
 func tooMuch() Probe {
+	p := refused("more writable memory than CommitLimit, RAM and swap together", func(t *trial) int64 {
+		return t.meminfo("CommitLimit") + t.meminfo("MemTotal") + t.meminfo("SwapTotal") + 1<<30
+	})
+	p.ID, p.Source = "cm-too-much", docCommit+": obvious overcommits are refused"
+	p.Claim = "a mapping of more memory than the machine has is refused"
+	p.Oracle = "ENOMEM: confirmed; ok: refuted (overcommit mode 1)"
+	p.Remedy = "Set vm.overcommit_memory=2."
+	return p
+}
+
+// aboveLimit is about the limit itself, which is one in mode 2 alone.
+func aboveLimit() Probe {
+	p := refused("a page more of writable memory than CommitLimit", func(t *trial) int64 {
+		size := t.meminfo("CommitLimit") + int64(pageSize)
+		if size >= t.meminfo("MemTotal")+t.meminfo("SwapTotal") {
+			t.stop(Missing, "CommitLimit is as much as RAM and swap together: what is more is refused in mode 0, too")
+		}
+		return size
+	})
+	p.ID, p.Source = "cm-limit", "proc_meminfo(5), CommitLimit; "+docCommit
+	p.Claim = "a mapping of more memory than CommitLimit is refused"
+	p.Oracle = "ENOMEM: confirmed (overcommit mode 2); ok: refuted (0 or 1)"
+	p.Remedy = "Set vm.overcommit_memory=2: else CommitLimit limits nothing."
+	return p
+}
+
+// refused maps memory of a size that no host should promise.
+func refused(what string, size func(*trial) int64) Probe {
 	return Probe{
-		ID: "cm-too-much", Subject: Residency, Source: docCommit + ": obvious overcommits are refused",
-		Requirement: "SV-CMT-02",
-		Claim:       "a mapping of more memory than the machine has is refused",
-		Experiment:  "mmap of more writable memory than CommitLimit, RAM and swap together, which is never touched",
-		Control:     "the same amount, inaccessible", Oracle: "ENOMEM: confirmed; ok: refuted (overcommit mode 1)",
-		Remedy: "Set vm.overcommit_memory=2.",
+		Subject: Residency, Requirement: "SV-CMT-02",
+		Experiment: "mmap of " + what + ", which is never touched",
+		Control:    "the same amount, inaccessible; and inaccessible memory for which there are no addresses",
 		run: func(t *trial) {
-			size := int(t.meminfo("CommitLimit") + t.meminfo("MemTotal") + t.meminfo("SwapTotal") + 1<<30)
-			t.note("asked for", "%d GiB", size>>30)
-			compare(t, experiment[int]{try: fmt.Sprintf("mmap of %d GiB", size>>30), do: func(prot int) Answer {
-				b, err := sys.Mmap(size, prot, private|sys.MapAnonymous, -1, 0)
+			type request struct {
+				size int64
+				prot int
+			}
+			size := size(t)
+			t.note("asked for", "%d MiB", size>>20)
+			compare(t, experiment[request]{try: "mmap", do: func(r request) Answer {
+				b, err := sys.Mmap(int(r.size), r.prot, private|sys.MapAnonymous, -1, 0)
 				if err == nil {
 					sys.Munmap(b)
 				}
 				return answer(err)
 			},
-				on: "writable memory", subject: rw, confirms: []Answer{"ENOMEM"}, refutes: []Answer{OK},
-				controls: []control[int]{{"inaccessible memory", sys.ProtNone, OK}}})
+				on: "writable memory", subject: request{size, rw}, confirms: []Answer{"ENOMEM"}, refutes: []Answer{OK},
+				controls: []control[request]{{"inaccessible memory", request{size, sys.ProtNone}, OK},
+					{"inaccessible memory, more than there are addresses", request{1 << 60, sys.ProtNone}, "ENOMEM"}}})
 		},
 	}
 }

@@ -16,7 +16,7 @@ func TestCountedTwice(t *testing.T) {
 		{[]int64{mine, others, mine, others, 0, 0}, "not counted"},
 	} {
 		left := test.grown
-		got := countedTwice(func() int64 {
+		got := countedTwice(commitSize, commitError, func() int64 {
 			n := left[0]
 			left = left[1:]
 			return n

@@ -194,6 +194,19 @@ func (t *trial) forkedIdle() int {
 	return pid
 }
 
+// forkedFor is [trial.forkedIdle] until end is called.
+func (t *trial) forkedFor() (pid int, end func()) {
+	hold, hangup := t.pipe()
+	pid, err := sys.ForkIdle(int(hold.Fd()))
+	t.must("fork", err)
+	return pid, func() {
+		syscall.Kill(pid, syscall.SIGKILL)
+		syscall.Wait4(pid, nil, 0, nil)
+		hold.Close()
+		hangup.Close()
+	}
+}
+
 func lockFork() Probe {
 	return Probe{
 		ID: "rs-fork", Subject: Residency, Source: "mlock(2): locks are not inherited by a child", Requirement: "SV-RES-02",

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"syscall"
+	"time"
 
 	"github.com/safevma/safevma/internal/sys"
 )
@@ -127,13 +128,6 @@ func msealProbes() []Probe {
 				t.must("mlock", sys.Mlock(b))
 				return []control[[]byte]{{"locked memory before the page that is unlocked", b, "lo"}}
 			}},
-		{id: "ms-pageout", row: "SEAL-LOCK",
-			claim: "madvise(MADV_PAGEOUT), by which a process sends memory to swap, is refused on sealed memory (the document does not say)",
-			try:   "madvise(MADV_PAGEOUT)", on: ro, make: readOnly, confirms: "EPERM", refutes: OK, unsealed: OK,
-			requirement: "SV-RES-02",
-			remedy:      "Deny madvise(MADV_PAGEOUT, MADV_COLD) and process_madvise with seccomp.",
-			do:          func(_ *trial, b []byte) Answer { return answer(sys.Madvise(b, sys.MadvPageout)) },
-			also:        nothingMapped("ENOMEM")},
 		{id: "ms-dodump", row: "SEAL-LOCK",
 			claim: "sealed memory that is left out of core dumps stays so (the document does not say)",
 			try:   "madvise(MADV_DODUMP), VmFlags", on: ro + " with MADV_DONTDUMP", confirms: "dd", refutes: "no dd",
@@ -168,7 +162,66 @@ func msealProbes() []Probe {
 	for _, m := range all {
 		probes = append(probes, m.probe())
 	}
+	probes = append(probes, msealPageout())
 	return append(probes, msealContent()...)
+}
+
+// msealPageout is about clean pages of a file, which leave memory on any host: anonymous ones need
+// swap to go to.
+func msealPageout() Probe {
+	const pages, gone = 4, "0 of 4 pages"
+	m := msealTry{id: "ms-pageout", row: "SEAL-LOCK",
+		claim: "madvise(MADV_PAGEOUT), by which a process has its memory taken away, is refused on sealed memory (the document does not say)",
+		try:   "madvise(MADV_PAGEOUT), pagemap", on: "a read-only mapping of a file", confirms: "EPERM", refutes: gone,
+		unsealed: gone, requirement: "SV-RES-02",
+		remedy: "Deny madvise(MADV_PAGEOUT, MADV_COLD) and process_madvise with seccomp.",
+	}
+	m.make = func(t *trial) []byte {
+		f, err := os.CreateTemp(t.dir, "file")
+		t.must("a file", err)
+		if magic, err := sys.FileSystem(f); err != nil || magic == sys.MagicTmpfs {
+			t.stop(Missing, "%s is in memory, where files have nowhere to go: set TMPDIR to a folder on a disk", t.dir)
+		}
+		b := make([]byte, pages*pageSize)
+		fill(b)
+		_, err = f.Write(b)
+		t.must("write to a file", err)
+		t.must("fsync", f.Sync()) // dirty pages are not taken
+		mapped := t.mapped(pages, sys.ProtRead, shared, f)
+		if a := t.loaded(mapped); a != "4 of 4 pages" {
+			t.stop(Failed, "pages in memory after a load of each: %s", a)
+		}
+		return mapped
+	}
+	m.do = func(t *trial, b []byte) Answer {
+		a := Answer("never")
+		for range 50 { // a page that another processor has not put on a list yet can't be taken
+			if err := sys.Madvise(b, sys.MadvPageout); err != nil {
+				return answer(err)
+			}
+			if a = t.resident(b); a == gone {
+				break
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		return a
+	}
+	m.also = func(t *trial) []control[[]byte] {
+		locked := m.make(t)
+		t.must("mlock", sys.Mlock(locked))
+		return []control[[]byte]{{"a mapping of a file, locked", locked, "EINVAL"}, {"an address with nothing mapped", nowhere(), "ENOMEM"}}
+	}
+	p := m.probe()
+	p.Needs.Folder = true
+	return p
+}
+
+// loaded loads from each page of b, and says how many are in memory then.
+func (t *trial) loaded(b []byte) Answer {
+	for at := 0; at < len(b); at += pageSize {
+		load(b[at:])
+	}
+	return t.resident(b)
 }
 
 func lastPage(b []byte) []byte { return b[len(b)-pageSize:] }

@@ -266,18 +266,10 @@ func (t *trial) uring() *sys.Uring {
 
 // traced stops a copy of this process under ptrace and looks at it.
 func (t *trial) traced(look func(pid int) Answer) Answer {
-	hold, hangup := t.pipe()
-	defer hold.Close()
-	pid, err := sys.ForkIdle(int(hold.Fd()))
-	t.must("fork", err)
-	var status syscall.WaitStatus
-	defer func() {
-		syscall.Kill(pid, syscall.SIGKILL)
-		syscall.Wait4(pid, &status, 0, nil)
-		hangup.Close()
-	}()
+	pid, end := t.forkedFor()
+	defer end()
 	t.must("PTRACE_ATTACH", syscall.PtraceAttach(pid))
-	_, err = syscall.Wait4(pid, &status, 0, nil)
+	_, err := syscall.Wait4(pid, nil, 0, nil)
 	t.must("wait for the tracee", err)
 	return look(pid)
 }

@@ -2,6 +2,8 @@ package probe
 
 import (
 	"os"
+	"strconv"
+	"syscall"
 
 	"github.com/safevma/safevma/internal/sys"
 )
@@ -72,7 +74,72 @@ func secretFileProbes() []Probe {
 			"ftruncate to two pages, of a file with a size", "EINVAL", OK, OK,
 			func(_ *trial, f *os.File) Answer { return answer(f.Truncate(int64(2 * pageSize))) }),
 		exec, later,
+		secretProgram(), secretInherited(),
 		secretFlags(),
+	}
+}
+
+// secretProgram is about the file as a program.
+func secretProgram() Probe {
+	return Probe{
+		ID: "sm-file-exec", Source: "Linux mm/secretmem.c: MNT_NOEXEC", Requirement: "SV-XDM-03",
+		Claim:      "a program in secret memory can't be executed",
+		Experiment: "execve of a program in a file of secret memory, mode 0700",
+		Control:    "the same program in a memfd, with mode 0700 and 0600",
+		Oracle:     "EACCES: confirmed; it runs: refuted",
+		run: func(t *trial) {
+			secret, plain := t.secretFile(1), t.programFile(t.exec())
+			t.count(1)
+			b := t.mapped(1, rw, shared, secret)
+			copy(b, program())
+			t.must("munmap", sys.Munmap(b))
+			t.must("fchmod 0700", secret.Chmod(0o700)) // so that it is not the mode that refuses it
+			barred := t.programFile(t.exec())
+			t.must("fchmod 0600", barred.Chmod(0o600))
+			compare(t, experiment[*os.File]{try: "execve", do: execute, on: "a file of secret memory, mode 0700", subject: secret,
+				confirms: []Answer{"EACCES"}, refutes: []Answer{Ran},
+				controls: []control[*os.File]{{"a memfd, mode 0700", plain, Ran}, {"a memfd, mode 0600", barred, "EACCES"}}})
+		},
+	}
+}
+
+func init() {
+	stages["load-file"] = func(t *trial, args []string) []Answer {
+		fd, _ := strconv.Atoi(args[0])
+		b, err := sys.Mmap(pageSize, sys.ProtRead, shared, fd, 0)
+		if err != nil {
+			return []Answer{answer(err)}
+		}
+		return []Answer{hasWord(b)}
+	}
+}
+
+// secretInherited is about execve(2), over which mappings do not stay and files may.
+func secretInherited() Probe {
+	return Probe{
+		ID: "sm-exec", Source: "execve(2): file descriptors remain open, unless close-on-exec is set",
+		Claim:      "a program that is executed can read the secret memory whose file is left open for it",
+		Experiment: "mmap and load in a program that a process with the file open, without close-on-exec, has executed",
+		Control:    "the same with a memfd, and with a descriptor that is not open",
+		Oracle:     "the bytes: confirmed; EBADF: refuted",
+		run: func(t *trial) {
+			secret := t.secretFile(1)
+			t.count(1)
+			fill(t.mapped(1, rw, shared, secret))
+			type left struct {
+				file *os.File // open for the program, as its first descriptor after the standard ones
+				fd   string   // which it maps
+			}
+			const first, closed = "3", "65536"
+			compare(t, experiment[left]{try: "execve, mmap, load", do: func(l left) Answer {
+				answers, err := t.stage("load-file", syscall.SysProcAttr{}, []*os.File{l.file}, l.fd)
+				t.must("a process", err)
+				return answers[0]
+			},
+				on: "a file of secret memory", subject: left{secret, first}, confirms: []Answer{TheBytes}, refutes: []Answer{"EBADF"},
+				controls: []control[left]{{"a memfd", left{t.memfd(t.exec(), 1), first}, TheBytes},
+					{"a descriptor that is not open", left{secret, closed}, "EBADF"}}})
+		},
 	}
 }
 

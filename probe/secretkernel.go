@@ -2,14 +2,18 @@ package probe
 
 import (
 	"encoding/binary"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/link"
 
 	"github.com/safevma/safevma/internal/sys"
+	"github.com/safevma/safevma/kernel/host"
+	"github.com/safevma/safevma/kernel/process"
 	"github.com/safevma/safevma/kernel/vma"
 )
 
@@ -49,7 +53,81 @@ func secretKernelProbes() []Probe {
 		},
 	}.probe()
 	uprobe.Cleanup = "the perf event ends with the process; the file is in the temporary folder"
-	return []Probe{user, uprobe, linear, stolenDescriptor()}
+	return []Probe{user, uprobe, linear, linearCount(), stolenDescriptor()}
+}
+
+// linearCount is about the counters of the linear map, which do not know what it lacks.
+func linearCount() Probe {
+	const pages = 8
+	return Probe{
+		ID: "sm-linear-count", Source: "proc_meminfo(5), DirectMap4k, 2M, 1G: \"number of bytes of RAM mapped by kernel\"",
+		Needs:      Needs{Alone: true, SecretPages: pages},
+		Claim:      "the DirectMap lines of /proc/meminfo count no memory that is secret, and so not in the kernel's linear map",
+		Experiment: fmt.Sprintf("the sum of the lines before and after %d pages of secret memory are touched", pages),
+		Control:    "the same with anonymous memory, and Committed_AS with that",
+		Oracle:     "counted (it is less by as much): confirmed; not counted: refuted",
+		run: func(t *trial) {
+			if t.linearSum() == 0 {
+				t.stop(Missing, "/proc/meminfo has no line DirectMap")
+			}
+			secret := func() func() {
+				f := t.secretFile(pages)
+				b := t.mapped(pages, rw, shared, f)
+				if a := faulting(func() { fill(b) }); a != OK {
+					t.stop(Privilege, "a store to secret memory: %s: %s", a, memlock)
+				}
+				return func() { sys.Munmap(b); f.Close() }
+			}
+			type tally struct {
+				read         func() int64
+				size, margin int64
+				ask          asking
+			}
+			size := int64(pages * pageSize)
+			less := func() int64 { return -t.linearSum() }
+			splits, small := t.linearSplits(), t.meminfo("DirectMap4k")
+			t.count(pages)
+			compare(t, experiment[tally]{try: "counters of memory", do: func(c tally) Answer {
+				return countedTwice(c.size, c.margin, func() int64 {
+					before := c.read()
+					giveBack := c.ask()
+					defer giveBack()
+					return c.read() - before
+				})
+			},
+				on: "the DirectMap lines and secret memory", subject: tally{less, size, 0, secret},
+				confirms: []Answer{"counted"}, refutes: []Answer{"not counted"},
+				controls: []control[tally]{
+					{"the DirectMap lines and anonymous memory", tally{less, commitSize, 0, t.asks(rw, private)}, "not counted"},
+					{"Committed_AS and anonymous memory", tally{func() int64 { return t.meminfo("Committed_AS") },
+						commitSize, commitError, t.asks(rw, private)}, "counted"}}})
+			t.note("big pages of the linear map that were split meanwhile, for this or for others", "%d, and DirectMap4k grew by %d KiB",
+				t.linearSplits()-splits, (t.meminfo("DirectMap4k")-small)>>10)
+		},
+	}
+}
+
+// linearSum adds up what the kernel says of its linear map, whatever the sizes of pages.
+func (t *trial) linearSum() int64 {
+	return t.sum("/proc/meminfo", host.ReadMeminfo("/proc"), func(line string) bool { return strings.HasPrefix(line, "DirectMap") })
+}
+
+// linearSplits is how many big pages of the linear map were split since the boot.
+func (t *trial) linearSplits() int64 {
+	return t.sum("/proc/vmstat", host.ReadVMStat("/proc"), func(line string) bool {
+		return strings.HasPrefix(line, "direct_map_") && strings.HasSuffix(line, "_splits")
+	})
+}
+
+func (t *trial) sum(path string, read host.Value[host.Table], of func(line string) bool) (sum int64) {
+	table, err := read.Get()
+	t.must(path, err)
+	for _, line := range table.Names() {
+		if of(line) {
+			sum += int64(table.Numbers[line])
+		}
+	}
+	return sum
 }
 
 // reader is a program that reads 8 bytes at an address into its stack, and then does with
@@ -154,16 +232,20 @@ func (u *uprobe) read(t *trial, addr uint64) Answer {
 }
 
 // frame returns the number of the page frame of b.
-func (t *trial) frame(b []byte) uint64 {
+func (t *trial) frame(b []byte) uint64 { return t.frameOf(os.Getpid(), b) }
+
+// frameOf is [trial.frame] in another process with the same addresses.
+func (t *trial) frameOf(pid int, b []byte) uint64 {
 	var r vma.Reader
-	p := t.own()
+	p, err := process.Default().Open(pid)
+	t.must("a process", err)
 	defer p.Close()
 	var frame uint64
-	err := r.Pages(p, sys.Addr(b), sys.Addr(b)+uint64(pageSize), func(_ uint64, page vma.Page) error {
+	err = r.Pages(p, sys.Addr(b), sys.Addr(b)+uint64(pageSize), func(_ uint64, page vma.Page) error {
 		frame = page.Frame()
 		return nil
 	})
-	t.must("/proc/self/pagemap", err)
+	t.must("pagemap", err)
 	if frame == 0 {
 		t.stop(Privilege, "page frames are hidden from this process (CAP_SYS_ADMIN)")
 	}

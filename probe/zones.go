@@ -202,22 +202,36 @@ func linearReadable() Probe {
 		ID: "kz-linear-bpf", Source: "Documentation/bpf; bpf-helpers(7), bpf_probe_read_kernel", Requirement: "SV-KCT-01",
 		Good: Refuted, Needs: Needs{Privilege: "CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN, CAP_SYSLOG", SecretPages: 1},
 		Claim:      "a BPF program reads any page frame by the kernel's linear map, of whatever process",
-		Experiment: "bpf_probe_read_kernel of the page frame of an anonymous page",
-		Control:    "the same of a page of secret memory, which is not in the linear map",
+		Experiment: "bpf_probe_read_kernel of a page frame that another process alone has",
+		Control:    "the same of a page of secret memory, which is not in the linear map, and of an own page",
 		Oracle:     "the bytes: confirmed; EFAULT or EPERM: refuted",
 		Remedy:     "Boot with lockdown=confidentiality; keep critical data in secret memory.",
 		run: func(t *trial) {
 			base := t.linearMap()
 			t.note("the linear map begins at", "%#x", base)
 			secret := t.secretPages(1)
-			compare(t, experiment[[]byte]{try: "bpf_probe_read_kernel", do: func(b []byte) Answer {
-				return t.bpfReads(asm.FnProbeReadKernel, base+t.frame(b)*uint64(pageSize))
+			compare(t, experiment[uint64]{try: "bpf_probe_read_kernel", do: func(frame uint64) Answer {
+				return t.bpfReads(asm.FnProbeReadKernel, base+frame*uint64(pageSize))
 			},
-				on: "an anonymous page", subject: t.anon(1), confirms: []Answer{TheBytes},
-				refutes:  []Answer{"EFAULT", "EPERM"},
-				controls: []control[[]byte]{{"a page of secret memory", secret, "EFAULT"}}})
+				on: "a page of another process", subject: t.foreignFrame(), confirms: []Answer{TheBytes},
+				refutes: []Answer{"EFAULT", "EPERM"},
+				controls: []control[uint64]{{"an own page", t.frame(t.anon(1)), TheBytes},
+					{"a page of secret memory", t.frame(secret), "EFAULT"}}})
 		},
 	}
+}
+
+// foreignFrame is the page frame of a filled page that this process has no more, and a child of it
+// has: of a page that both had, the one that is written to is a copy.
+func (t *trial) foreignFrame() uint64 {
+	b := t.anon(1)
+	child := t.forkedIdle()
+	frame := t.frame(b)
+	b[0] = 0
+	if own, its := t.frame(b), t.frameOf(child, b); own == frame || its != frame {
+		t.stop(Failed, "after the copy on write the parent has frame %#x and the child %#x of %#x", own, its, frame)
+	}
+	return frame
 }
 
 // devMem is the oldest way to physical memory.

@@ -60,6 +60,9 @@ func newTable() Table { return Table{Numbers: map[string]uint64{}, Bad: map[stri
 // ReadMeminfo reads meminfo below proc, and nothing else, for those who watch a number.
 func ReadMeminfo(proc string) Value[Table] { return read(filepath.Join(proc, "meminfo"), parseMeminfo) }
 
+// ReadVMStat reads the counters of /proc/vmstat alone, from a proc file system.
+func ReadVMStat(proc string) Value[Table] { return read(filepath.Join(proc, "vmstat"), parseVMStat) }
+
 func (s *session) memory(f *Facts) {
 	f.Memory.Info = read(s.proc("meminfo"), parseMeminfo)
 	f.Memory.VMStat = read(s.proc("vmstat"), parseVMStat)
