@@ -59,7 +59,7 @@ lab-test: lab-build ## run the tests of what talks to kernels inside, long ones 
 	for kernel in 6.1 newest; do \
 		CGO_ENABLED=0 $(GO) test -count=1 -short -exec "$(CURDIR)/$(LAB) exec --kernel $$kernel $(MACHINE)" $(INSIDE) || exit 1; \
 	done
-	CGO_ENABLED=0 $(GO) test -count=1 -exec "$(CURDIR)/$(LAB) exec --kernel newest" -run TestDAMON ./cmd/safevma
+	CGO_ENABLED=0 $(GO) test -count=1 -exec "$(CURDIR)/$(LAB) exec --kernel newest" -run 'TestDAMON|ModesOfOvercommitment|SplitsAreCounted' ./cmd/safevma ./probe
 	CGO_ENABLED=0 $(GO) test -count=1 -short -exec "$(CURDIR)/$(LAB) exec --kernel newest $(MACHINE)" -run 'Attacks|FaultsAreFound' ./guard
 	CGO_ENABLED=0 GOARCH=arm64 $(GO) test -count=1 -short -exec '$(CURDIR)/$(LAB) exec --kernel 6.12 --arch arm64 --numa 2' $(INSIDE)
 
@@ -67,7 +67,7 @@ lab-test: lab-build ## run the tests of what talks to kernels inside, long ones 
 lab-nightly: lab-build ## the same whole, and programs started by "safevma run", on every kernel (an hour)
 	for kernel in 6.1 6.12 6.18 newest; do \
 		CGO_ENABLED=0 $(GO) test -count=1 -timeout 60m -exec "$(CURDIR)/$(LAB) exec --kernel $$kernel $(MACHINE)" $(INSIDE) ./watch ./guard || exit 1; \
-		CGO_ENABLED=0 $(GO) test -count=1 -exec "$(CURDIR)/$(LAB) exec --kernel $$kernel" -run TestDAMON ./cmd/safevma || exit 1; \
+		CGO_ENABLED=0 $(GO) test -count=1 -timeout 60m -exec "$(CURDIR)/$(LAB) exec --kernel $$kernel --append secretmem.enable=1" -run 'TestDAMON|ModesOfOvercommitment|SplitsAreCounted' ./cmd/safevma ./probe || exit 1; \
 	done
 	CGO_ENABLED=0 GOARCH=arm64 $(GO) test -count=1 -timeout 60m -exec '$(CURDIR)/$(LAB) exec --kernel 6.12 --arch arm64 --numa 2' $(INSIDE) ./guard
 	SAFEVMA_NIGHTLY=1 $(GO) test -count=1 -timeout 60m -run PowerCut ./lab/vm

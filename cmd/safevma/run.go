@@ -49,7 +49,9 @@ Sockets that a service manager passed to it (LISTEN_FDS) are passed on, each loo
 descriptors but the standard ones are.
 
 The exit status is that of the program; a signal that ends it ends this command too. Own failures
-are 125, 126 where the program can't be executed and 127 where there is none.`,
+are 125, 126 where the program can't be executed and 127 where there is none. With --plan it is 0
+where all rules hold, but those named in --without; 1 where one does not, 3 where that of one could
+not be known.`,
 		Example: `  safevma run --profile wx -- nginx -g 'daemon off;'
   safevma run --profile safety --plan -- ./controller
   safevma run --profile wx --without memfd-watch --verify -- python3 service.py`,
@@ -92,7 +94,8 @@ func (f *runFlags) run(cmd *cobra.Command, args []string) error {
 	if c.Keep, err = guard.Activated(); err != nil {
 		return &exit{exitOwn, err}
 	}
-	c.Verdicts = func(l *guard.Launch) error { return f.tell(cmd, l, json) }
+	var launch *guard.Launch
+	c.Verdicts = func(l *guard.Launch) error { launch = l; return f.tell(cmd, l, json) }
 	status, err := guard.Run(c)
 	switch {
 	case errors.Is(err, guard.ErrNotFound):
@@ -102,9 +105,25 @@ func (f *runFlags) run(cmd *cobra.Command, args []string) error {
 	case err != nil:
 		return &exit{exitOwn, err}
 	case f.plan && !status.Signaled():
-		return nil
+		return planExit(launch, c.Without)
 	}
 	return endAs(status)
+}
+
+// planExit: what is broken wins over what could not be measured. Rules that may fail count for
+// neither.
+func planExit(l *guard.Launch, without []guard.Rule) error {
+	var unknown error
+	for _, v := range l.Verdicts {
+		switch {
+		case slices.Contains(without, guard.Rule(v.Rule)):
+		case v.Status == guarantee.Broken:
+			return &exit{status: exitFindings}
+		case v.Status == guarantee.Unknown:
+			unknown = &exit{status: exitNotMeasurable}
+		}
+	}
+	return unknown
 }
 
 func (f *runFlags) settings() (*guard.Settings, error) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
@@ -89,6 +90,30 @@ func TestRunFailures(t *testing.T) {
 		status, said := ended(t, cmd)
 		if status != want || strings.Contains(said, "it runs") != (want == 0) {
 			t.Errorf("%s: exit status %d, want %d: %s", args, status, want, said)
+		}
+	}
+}
+
+// A plan says by its status whether the program would start.
+func TestRunPlanStatus(t *testing.T) {
+	sh := shell(t)
+	profile := filepath.Join(t.TempDir(), "profile.yaml")
+	text := "schema: safevma.profile/v1\nname: gone\nrules: {noexec-folders: true}\nnoexec_folders: [/nowhere]\n"
+	if err := os.WriteFile(profile, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		status int
+		flags  []string
+	}{
+		{0, []string{"--profile", "secrets", "--without", "lock"}},
+		{exitFindings, []string{"--profile", profile}},
+		{0, []string{"--profile", profile, "--without", "noexec-folders"}},
+	} {
+		cmd := exec.Command("safevma", append(append([]string{"run", "--plan"}, test.flags...), "--", sh, "-c", "echo it runs")...)
+		out, _ := cmd.CombinedOutput()
+		if got := cmd.ProcessState.ExitCode(); got != test.status || strings.Contains(string(out), "it runs") {
+			t.Errorf("%v: exit status %d, want %d: %s", test.flags, got, test.status, out)
 		}
 	}
 }
