@@ -12,7 +12,7 @@ var differences = withGroups(map[string]string{
 	"sm-limit-none":       "as for sm-lock-flag: pages that can't be touched are never charged",
 	"sm-limit-touch":      "as for sm-lock-flag: the mapping is refused on the ones (EAGAIN), the store to the page too many on the others",
 	"sm-munlock":          "as for sm-lock-flag: where there is no mark, none can stay",
-	"sm-linear-count":     "a kernel for arm64 has no lines DirectMap in /proc/meminfo",
+	"sm-linear-count":     "kernels for arm64 have no lines DirectMap in /proc/meminfo",
 	"sm-hibernate":        "a kernel without CONFIG_HIBERNATION has no /sys/power/disk",
 	"mf-hook":             "the kernel asks since Linux 6.19 (commit 094e94d13b60)",
 	"mdwe-proc-mem":       procMemForce,

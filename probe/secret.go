@@ -53,10 +53,16 @@ func (t *trial) secretUntouched(pages int) []byte {
 func (t *trial) secretPages(pages int) []byte {
 	b := t.secretUntouched(pages)
 	t.count(pages)
-	if a := faulting(func() { fill(b) }); a != OK { // kernels that charge pages when they are touched
+	t.secretStores(func() { fill(b) })
+	return b
+}
+
+// secretStores runs what stores to secret memory, or stops the probe where that is refused: by
+// kernels that charge pages when they are touched.
+func (t *trial) secretStores(stores func()) {
+	if a := faulting(stores); a != OK {
 		t.stop(Privilege, "a store to secret memory: %s: %s", a, memlock)
 	}
-	return b
 }
 
 // count notes pages that are about to be secret.

@@ -91,9 +91,10 @@ func secretProgram() Probe {
 			secret, plain := t.secretFile(1), t.programFile(t.exec())
 			t.count(1)
 			b := t.mapped(1, rw, shared, secret)
-			copy(b, program())
+			t.secretStores(func() { copy(b, program()) })
 			t.must("munmap", sys.Munmap(b))
 			t.must("fchmod 0700", secret.Chmod(0o700)) // so that it is not the mode that refuses it
+			t.must("fchmod 0700", plain.Chmod(0o700))  // which level 2 of vm.memfd_noexec refuses
 			barred := t.programFile(t.exec())
 			t.must("fchmod 0600", barred.Chmod(0o600))
 			compare(t, experiment[*os.File]{try: "execve", do: execute, on: "a file of secret memory, mode 0700", subject: secret,
@@ -125,7 +126,8 @@ func secretInherited() Probe {
 		run: func(t *trial) {
 			secret := t.secretFile(1)
 			t.count(1)
-			fill(t.mapped(1, rw, shared, secret))
+			b := t.mapped(1, rw, shared, secret)
+			t.secretStores(func() { fill(b) })
 			type left struct {
 				file *os.File // open for the program, as its first descriptor after the standard ones
 				fd   string   // which it maps

@@ -60,11 +60,11 @@ func secretKernelProbes() []Probe {
 func linearCount() Probe {
 	const pages = 8
 	return Probe{
-		ID: "sm-linear-count", Source: "proc_meminfo(5), DirectMap4k, 2M, 1G: \"number of bytes of RAM mapped by kernel\"",
+		ID: "sm-linear-count", Source: "proc_meminfo(5), DirectMap4k, 2M, 1G: \"number of bytes of RAM linearly mapped by kernel\"",
 		Needs:      Needs{Alone: true, SecretPages: pages},
 		Claim:      "the DirectMap lines of /proc/meminfo count no memory that is secret, and so not in the kernel's linear map",
 		Experiment: fmt.Sprintf("the sum of the lines before and after %d pages of secret memory are touched", pages),
-		Control:    "the same with anonymous memory, and Committed_AS with that",
+		Control:    "the same with anonymous memory, and the own VmLck with locked memory, which is counted",
 		Oracle:     "counted (it is less by as much): confirmed; not counted: refuted",
 		run: func(t *trial) {
 			if t.linearSum() == 0 {
@@ -73,36 +73,37 @@ func linearCount() Probe {
 			secret := func() func() {
 				f := t.secretFile(pages)
 				b := t.mapped(pages, rw, shared, f)
-				if a := faulting(func() { fill(b) }); a != OK {
-					t.stop(Privilege, "a store to secret memory: %s: %s", a, memlock)
-				}
+				t.secretStores(func() { fill(b) })
 				return func() { sys.Munmap(b); f.Close() }
 			}
-			type tally struct {
-				read         func() int64
-				size, margin int64
-				ask          asking
+			ordinary := func(flags int) asking {
+				return func() func() {
+					b := t.mapped(pages, rw, private|flags, nil)
+					return func() { sys.Munmap(b) }
+				}
 			}
-			size := int64(pages * pageSize)
+			type tally struct {
+				read func() int64
+				ask  asking
+			}
 			less := func() int64 { return -t.linearSum() }
-			splits, small := t.linearSplits(), t.meminfo("DirectMap4k")
+			splits, small := t.linearSplits(), t.linearSmall()
 			t.count(pages)
 			compare(t, experiment[tally]{try: "counters of memory", do: func(c tally) Answer {
-				return countedTwice(c.size, c.margin, func() int64 {
+				return countedTwice(int64(pages*pageSize), 0, func() int64 {
 					before := c.read()
 					giveBack := c.ask()
 					defer giveBack()
 					return c.read() - before
 				})
 			},
-				on: "the DirectMap lines and secret memory", subject: tally{less, size, 0, secret},
+				on: "the DirectMap lines and secret memory", subject: tally{less, secret},
 				confirms: []Answer{"counted"}, refutes: []Answer{"not counted"},
 				controls: []control[tally]{
-					{"the DirectMap lines and anonymous memory", tally{less, commitSize, 0, t.asks(rw, private)}, "not counted"},
-					{"Committed_AS and anonymous memory", tally{func() int64 { return t.meminfo("Committed_AS") },
-						commitSize, commitError, t.asks(rw, private)}, "counted"}}})
+					{"the DirectMap lines and anonymous memory", tally{less, ordinary(sys.MapPopulate)}, "not counted"},
+					{"VmLck and locked memory", tally{t.vmLocked, ordinary(sys.MapLocked)}, "counted"}}})
 			t.note("big pages of the linear map that were split meanwhile, for this or for others", "%d, and DirectMap4k grew by %d KiB",
-				t.linearSplits()-splits, (t.meminfo("DirectMap4k")-small)>>10)
+				t.linearSplits()-splits, (t.linearSmall()-small)>>10)
 		},
 	}
 }
@@ -112,6 +113,11 @@ func (t *trial) linearSum() int64 {
 	return t.sum("/proc/meminfo", host.ReadMeminfo("/proc"), func(line string) bool { return strings.HasPrefix(line, "DirectMap") })
 }
 
+// linearSmall is how much of the linear map is in small pages, as far as the kernel says that.
+func (t *trial) linearSmall() int64 {
+	return t.sum("/proc/meminfo", host.ReadMeminfo("/proc"), func(line string) bool { return line == "DirectMap4k" })
+}
+
 // linearSplits is how many big pages of the linear map were split since the boot.
 func (t *trial) linearSplits() int64 {
 	return t.sum("/proc/vmstat", host.ReadVMStat("/proc"), func(line string) bool {
@@ -119,9 +125,23 @@ func (t *trial) linearSplits() int64 {
 	})
 }
 
+// vmLocked is how much memory of this process is locked.
+func (t *trial) vmLocked() int64 {
+	p := t.own()
+	defer p.Close()
+	info, err := p.Info()
+	t.must("/proc/self/status", err)
+	return int64(info.VmLck)
+}
+
 func (t *trial) sum(path string, read host.Value[host.Table], of func(line string) bool) (sum int64) {
 	table, err := read.Get()
 	t.must(path, err)
+	for line, why := range table.Bad {
+		if of(line) {
+			t.stop(Failed, "%s: %s: %s", path, line, why)
+		}
+	}
 	for _, line := range table.Names() {
 		if of(line) {
 			sum += int64(table.Numbers[line])
@@ -266,7 +286,8 @@ func stolenDescriptor() Probe {
 			t.count(1)
 			hold, hangup := t.pipe()
 			secret, plain := t.secretFile(1), t.memfd(t.exec(), 1)
-			fill(t.mapped(1, rw, shared, secret))
+			b := t.mapped(1, rw, shared, secret)
+			t.secretStores(func() { fill(b) })
 			pid, err := sys.ForkIdle(int(hold.Fd()))
 			t.must("fork", err)
 			defer hangup.Close()
