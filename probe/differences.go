@@ -27,8 +27,6 @@ var differences = withGroups(map[string]string{
 	"kz-kcore":            "a kernel without CONFIG_PROC_KCORE has no /proc/kcore",
 	"rs-droppable":        "MAP_DROPPABLE is of Linux 6.11 (commit 9651fcedf7b9)",
 	"rs-droppable-future": "6.18.15 locks it, the others do not (a test of the kernel, mlock2-tests, wants that it is not locked)",
-	"kz-linear-bpf":       "where the linear map begins is known of x86-64 alone",
-	"kd-init-free":        "where the linear map begins is known of x86-64 alone",
 	"guard-smaps":         "6.18.15 does not show the flag, 6.18.44 and 7.3.4 do (a test of the kernel, guard-regions, wants it)",
 	"psi-lost":            "on an emulator nobody reads more often than the kernel ticks, and nothing is lost",
 	"ms-vdso":             "CONFIG_MSEAL_SYSTEM_MAPPINGS is of Linux 6.16, and off by default (Documentation/userspace-api/mseal.rst)",

@@ -38,7 +38,7 @@ func userReachProbes() []Probe {
 			needs.Privilege = "CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN, CAP_SYSLOG, to find out where it is"
 		}
 		all = append(all, Probe{
-			ID: "kz-user-" + z.id, Needs: needs, Source: "Documentation/arch/x86/x86_64/mm.rst", Requirement: "SV-KCT-01",
+			ID: "kz-user-" + z.id, Needs: needs, Source: docZones, Requirement: "SV-KCT-01",
 			Claim:      "a process can't load from the kernel's " + z.name + ", nor have a system call read it as its own memory",
 			Experiment: "a load in a forked child; write(2) to a pipe from there, at an address that the kernel can read, as far as it is safe to try",
 			Control:    "the same of an own page",
@@ -208,7 +208,7 @@ func linearReadable() Probe {
 		Remedy:     "Boot with lockdown=confidentiality; keep critical data in secret memory.",
 		run: func(t *trial) {
 			base := t.linearMap()
-			t.note("the linear map begins at", "%#x", base)
+			t.note("the linear map has page frame 0 at", "%#x", base)
 			secret := t.secretPages(1)
 			compare(t, experiment[uint64]{try: "bpf_probe_read_kernel", do: func(frame uint64) Answer {
 				return t.bpfReads(asm.FnProbeReadKernel, base+frame*uint64(pageSize))
