@@ -1,6 +1,9 @@
 package probe
 
-import "testing"
+import (
+	"syscall"
+	"testing"
+)
 
 // What others commit at the same moment is no answer, even where it is the same twice.
 func TestCountedTwice(t *testing.T) {
@@ -33,5 +36,24 @@ func TestCommitGivesBack(t *testing.T) {
 	t.Setenv("SAFEVMA_PROBE_TEST", "1")
 	if r := runAll(t, Config{Probes: []Probe{{ID: "t-gives-back"}}}).Probes[0]; r.Outcome != Confirmed {
 		t.Errorf("%s, %+v", r.Outcome, r.Reason)
+	}
+}
+
+// A limit of the caller, which refuses writable memory as well, is none of the host.
+func TestLimitOfTheCaller(t *testing.T) {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_DATA, &limit); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { syscall.Setrlimit(syscall.RLIMIT_DATA, &limit) })
+	small := syscall.Rlimit{Cur: 1 << 30, Max: limit.Max}
+	if err := syscall.Setrlimit(syscall.RLIMIT_DATA, &small); err != nil {
+		t.Skip(err)
+	}
+	for _, id := range []string{"cm-limit", "cm-too-much"} {
+		p, _ := Find(id)
+		if r := runAll(t, Config{Probes: []Probe{p}}).Probes[0]; r.Outcome != Unknown || r.Reason.Why != Privilege {
+			t.Errorf("%s: %s, %+v", id, r.Outcome, r.Reason)
+		}
 	}
 }
