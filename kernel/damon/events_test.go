@@ -159,6 +159,35 @@ func TestAssembleLost(t *testing.T) {
 	}
 }
 
+// Halves of two snapshots make none, though nothing of what is left says that some was lost: between
+// them is the time of an aggregation. The control is the same without that time, and another kdamond.
+func TestAssembleApart(t *testing.T) {
+	const aggregation = 100_000_000
+	apart := func(thread int, between int64) bool { return thread == 1 && between > aggregation/2 }
+	for _, test := range []struct {
+		thread int
+		later  int64
+		want   string
+	}{
+		{1, aggregation, "1 of 2, 1 of 2"}, {1, 40_000_000, "2 of 2"}, {1, 1000, "2 of 2"}, {2, aggregation, "2 of 2"},
+	} {
+		a := Assembler{Apart: apart}
+		var got []string
+		say := func(s *Snapshot) error {
+			got = append(got, fmt.Sprintf("%d of %d", len(s.Regions), s.Expected))
+			return nil
+		}
+		for _, e := range []Aggregated{region(10, test.thread, 0, 2, 1), region(10+test.later, test.thread, 0, 2, 2)} {
+			if err := a.Add(e, false, say); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := a.Flush(say); err != nil || strings.Join(got, ", ") != test.want {
+			t.Errorf("%+v: %v, %v", test, got, err)
+		}
+	}
+}
+
 // What this kernel's kdamonds tell is made into snapshots that are whole, of threads that
 // are kdamonds.
 func TestLiveSnapshots(t *testing.T) {

@@ -19,6 +19,8 @@ type Snapshot struct {
 	// Expected is how many regions the kernel says there are.
 	Expected uint64
 	Regions  []Region // in the order of addresses
+
+	told int64 // the time of the last region
 }
 
 // Whole reports whether no region is missing.
@@ -29,6 +31,12 @@ const regionsMost = 1 << 22
 
 // Assembler makes snapshots of regions. The zero value is ready.
 type Assembler struct {
+	// Apart says whether regions of a thread with so many nanoseconds between them are of two
+	// snapshots, though they look like one: where the rest of the one and the begin of the other were
+	// lost. A CPU tells what it lost with its next event, and the thread may be on another one by then.
+	// Less than half a millisecond is not asked about; nil: regions that look like one snapshot are.
+	Apart func(thread int, between int64) bool
+
 	open map[stream]*Snapshot
 	ends map[stream]int64 // of the last snapshot
 	last stream           // of the region before, and what is open of it
@@ -59,7 +67,8 @@ func (a *Assembler) Add(e Aggregated, lost bool, fn func(*Snapshot) error) error
 	if s == nil || to != a.last {
 		s = a.open[to]
 	}
-	if s != nil && len(s.Regions) > 0 && (s.Expected != e.Regions || e.Region.Start < s.Regions[len(s.Regions)-1].End) {
+	if s != nil && len(s.Regions) > 0 &&
+		(s.Expected != e.Regions || e.Region.Start < s.Regions[len(s.Regions)-1].End || a.apart(s, e.Time)) {
 		if err := a.end(to, s, fn); err != nil { // the rest of it was lost
 			return err
 		}
@@ -72,11 +81,18 @@ func (a *Assembler) Add(e Aggregated, lost bool, fn func(*Snapshot) error) error
 	if len(s.Regions) == 0 {
 		s.Start, s.End, s.Expected = a.ends[to], e.Time, e.Regions
 	}
-	s.Regions = append(s.Regions, e.Region)
+	s.Regions, s.told = append(s.Regions, e.Region), e.Time
 	if uint64(len(s.Regions)) >= min(s.Expected, regionsMost) {
 		return a.end(to, s, fn)
 	}
 	return nil
+}
+
+// apart tells whether a region of that time is of a later snapshot. A kdamond tells all of one without
+// a pause, but for those that the scheduler makes.
+func (a *Assembler) apart(s *Snapshot, time int64) bool {
+	between := time - s.told
+	return a.Apart != nil && between >= 500_000 && a.Apart(s.Thread, between)
 }
 
 // end passes a snapshot on, and makes place for the next.

@@ -97,6 +97,7 @@ func (r *recorder) open() (err error) {
 	if _, err := r.readSetup(); err != nil {
 		return err
 	}
+	r.assembler.Apart = r.apart
 	r.file, err = recording.NewRotating(r.options.Name, r.options.Most, r.beginFile)
 	return err
 }
@@ -234,6 +235,33 @@ func (r *recorder) hear(thread int) error {
 	}
 	r.heard[thread] = true
 	return r.writeSetup()
+}
+
+// apart: half an aggregation is more than a kdamond takes to tell one, and may be what the scheduler
+// makes of it where the kernel has lost nothing.
+func (r *recorder) apart(thread int, between int64) bool {
+	interval := r.interval(thread)
+	if interval == 0 || between < interval/2 {
+		return false
+	}
+	return r.counters() != nil || r.count.Lost > 0
+}
+
+// interval is how long an aggregation of a thread takes, in nanoseconds; 0 where that is not known.
+// The kernel tunes the time between samples, and keeps how many make an aggregation.
+func (r *recorder) interval(thread int) int64 {
+	for i := range r.setup.Contexts {
+		c := &r.setup.Contexts[i]
+		if c.Thread != thread {
+			continue
+		}
+		us := float64(c.Intervals.Aggr)
+		if tuned := r.tuned[thread]; tuned != nil && c.Intervals.Sample > 0 {
+			us *= float64(tuned.Sample) / float64(c.Intervals.Sample)
+		}
+		return int64(min(us, 1e15) * 1000)
+	}
+	return 0
 }
 
 func (r *recorder) snapshot(s *damon.Snapshot) error {

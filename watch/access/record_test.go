@@ -240,6 +240,23 @@ func TestRecordLost(t *testing.T) {
 	}
 }
 
+// How long an aggregation takes follows what the kernel has tuned, as long as it is known at all.
+func TestInterval(t *testing.T) {
+	r := deaf(t)
+	r.setup.Contexts = []recording.Context{{Thread: 7, Intervals: damon.Intervals{Sample: 5000, Aggr: 100_000}}, {Thread: 8}}
+	check := func(thread int, want int64) {
+		t.Helper()
+		if got := r.interval(thread); got != want {
+			t.Errorf("thread %d: %d, want %d", thread, got, want)
+		}
+	}
+	check(7, 100_000_000)
+	r.tuned = map[int]*recording.Tuned{7: {IntervalsTuned: damon.IntervalsTuned{Sample: 10_000}}, 8: {}}
+	check(7, 200_000_000)
+	check(8, 0)
+	check(9, 0)
+}
+
 // A kdamond that begins while it is recorded is looked at before what it tells is written.
 func TestRecordNewKdamond(t *testing.T) {
 	r := deaf(t)
