@@ -119,10 +119,13 @@ run-matrix: lab-build ## make docs/run-matrix.md anew: attacks under the profile
 		(cd guard && SAFEVMA_RUN_MATRIX=1 $(CURDIR)/$(LAB) exec --kernel $$kernel --timeout 20m \
 			$(MATRIX)/guard.test -test.run 'TestMatrixPart$$') > $(MATRIX)/lab-$$kernel || exit 1; \
 	done
+	CGO_ENABLED=0 GOARCH=arm64 $(GO) test -c -o $(MATRIX)/guard-arm64.test ./guard
+	(cd guard && SAFEVMA_RUN_MATRIX=1 $(CURDIR)/$(LAB) exec --kernel 6.12 --arch arm64 --timeout 20m \
+		$(MATRIX)/guard-arm64.test -test.run 'TestMatrixPart$$') > $(MATRIX)/lab-6.12-arm64
 	rm -f guard/testdata/run-matrix/*.json && mkdir -p guard/testdata/run-matrix
 	for part in $(MATRIX)/here $(MATRIX)/lab-*; do \
 		series=$$(sed -n 's/^ "kernel": "\([0-9]*\.[0-9]*\).*/\1/p' $$part) && \
-		sed '/^}$$/q' $$part > guard/testdata/run-matrix/$$(basename $$part | sed "s/^here/$$series/; s/^lab-.*/lab-$$series/").json || exit 1; \
+		sed '/^}$$/q' $$part > guard/testdata/run-matrix/$$(basename $$part | sed "s/^here/$$series/; s/^lab-[^-]*/lab-$$series/").json || exit 1; \
 	done
 	$(GO) test -count=1 -run 'TestMatrix$$' ./guard -update
 

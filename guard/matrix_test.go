@@ -155,7 +155,9 @@ func TestMatrix(t *testing.T) {
 	for _, file := range files {
 		parts = append(parts, readPart(t, file))
 	}
-	slices.SortFunc(parts, func(a, b *part) int { return cmp.Compare(version(a.Kernel), version(b.Kernel)) })
+	slices.SortFunc(parts, func(a, b *part) int {
+		return cmp.Or(cmp.Compare(version(a.Kernel), version(b.Kernel)), cmp.Compare(label(a.Kernel), label(b.Kernel)))
+	})
 	want := matrixPage(parts)
 	if *update {
 		if err := os.WriteFile(matrix, []byte(want), 0o666); err != nil {

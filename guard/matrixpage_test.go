@@ -10,6 +10,14 @@ import (
 // series is the first two numbers of a release.
 func series(release string) string { return strings.Join(strings.SplitN(release, ".", 3)[:2], ".") }
 
+// label is a series, and the architecture where that is not amd64.
+func label(release string) string {
+	if strings.HasSuffix(release, "-arm64") {
+		return series(release) + " of arm64"
+	}
+	return series(release)
+}
+
 // version is a number by which releases are sorted.
 func version(release string) (n int) {
 	var major, minor int
@@ -46,7 +54,7 @@ func matrixPage(parts []*part) string {
 			}
 		}
 		for _, r := range slices.Sorted(maps.Keys(why)) {
-			fmt.Fprintf(&b, "- %s was left out on %s (`--without %s`): %s\n", r, series(p.Kernel), r, why[r])
+			fmt.Fprintf(&b, "- %s was left out on %s (`--without %s`): %s\n", r, label(p.Kernel), r, why[r])
 		}
 	}
 	b.WriteString("\n" + matrixTable)
@@ -72,7 +80,7 @@ func cell(parts []*part, attack, profile string) string {
 		if kernels[o] == nil {
 			outcomes = append(outcomes, o)
 		}
-		kernels[o] = append(kernels[o], series(p.Kernel))
+		kernels[o] = append(kernels[o], label(p.Kernel))
 	}
 	if len(outcomes) == 1 {
 		return outcomes[0]
