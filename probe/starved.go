@@ -142,8 +142,9 @@ func psiLost(needs Needs) Probe {
 					wanted = "less than an eighth"
 				}
 				a := Answer("")
-				// On an emulator each attempt takes long, and reads too seldom.
-				end := time.Now().Add(15 * time.Second)
+				// While others use the machine an attempt takes up to five seconds, and one of two
+				// reads too seldom. On an emulator all do.
+				end := time.Now().Add(t.span(45 * time.Second))
 				for tries := 0; a != wanted && tries < readAttempts && time.Now().Before(end); tries++ {
 					a = t.lost(f, read)
 				}
