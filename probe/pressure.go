@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -66,6 +65,7 @@ type pressed struct {
 	fired bool
 	grown time.Duration // of the total meanwhile
 	took  time.Duration // the pressure that was made
+	from  time.Duration // what the total was before
 }
 
 // answer blames a trigger that is silent only where one of the windows that the pressure came
@@ -126,7 +126,14 @@ func (t *trial) watchPressure(file string, pages int) pressed {
 	t.must("waiting for the trigger", err)
 	after, err := psi.Read(t.pressureFile())
 	t.must("the pressure", err)
-	return pressed{fired, after.Some.Total - before.Some.Total, took}
+	return pressed{fired, after.Some.Total - before.Some.Total, took, before.Some.Total}
+}
+
+// total is the sum of stalls.
+func (t *trial) total() time.Duration {
+	p, err := psi.Read(t.pressureFile())
+	t.must("the pressure", err)
+	return p.Some.Total
 }
 
 // press has a process wait for pages of the file, and returns how many they were.
@@ -170,14 +177,31 @@ func (t *trial) behaved(got pressed) Answer {
 	return got.answer()
 }
 
-// pressedHard is how a trigger behaves under pressure. Where a process waited for pages, and
-// there was none, it is tried again.
-func (t *trial) pressedHard(file string, pages int) Answer {
-	a := t.behaved(t.watchPressure(file, pages))
-	for tries := 1; strings.HasSuffix(string(a), "without pressure") && tries < 4 && t.request.Sabotage == ""; tries++ {
-		a = t.behaved(t.watchPressure(file, 2*pages))
+// pressedHard is how a trigger behaves under pressure. Where a process waited for pages, and there was
+// none, or too little for one window, it is tried again with more of them.
+func (t *trial) pressedHard(file string, pages int) (a Answer) {
+	for tries := 0; tries < 4; tries++ {
+		got := t.watchPressure(file, pages)
+		a = t.behaved(got)
+		if got.decides() || t.request.Sabotage != "" {
+			break
+		}
+		pages = scaled(pages, got.grown, pressureMade)
 	}
 	return a
+}
+
+// decides tells whether there was so much pressure that the trigger had to fire.
+func (p pressed) decides() bool {
+	a := p.answer()
+	return a == "fired, with pressure" || a == "silent, with pressure"
+}
+
+// scaled is for how many pages to wait where so many made less pressure than wanted: what one costs
+// differs by a factor of ten while others use the machine.
+func scaled(pages int, made, wanted time.Duration) int {
+	factor := min(max(float64(wanted)/float64(max(made, 1)), 1), 4)
+	return int(min(float64(pages)*factor, 200000))
 }
 
 // psiProbes are about being told of pressure in the own group.
@@ -223,20 +247,24 @@ func psiProbes() []Probe {
 			f := t.bigFile()
 			much := t.much(f)
 			little := max(much/500, 1)
-			before := func() {
-				t.press(f, much)
-				time.Sleep(t.span(psiWindow + psiWindow/4))
-			}
 			compare(t, experiment[int]{try: "a trigger", do: func(pages int) Answer {
-				if pages == much {
+				if pages != little {
 					return t.pressedHard(f, pages)
 				}
 				a := Answer("")
 				// It need not happen each time, and on a busy machine even one page may be waited
 				// for for too long.
 				for tries := 0; a != "fired, without pressure" && tries < 5; tries++ {
-					before()
-					a = t.behaved(t.watchPressure(f, pages))
+					last := t.total()
+					t.press(f, much)
+					time.Sleep(t.span(psiWindow + psiWindow/4))
+					got := t.watchPressure(f, pages)
+					a = t.behaved(got)
+					// Silence says something where there was pressure to be confused by.
+					if made := got.from - last; !got.fired && made < 3*psiThreshold {
+						a = answerf("silent, after %v of pressure", made.Round(time.Millisecond))
+						much = scaled(much, made, pressureMade)
+					}
 				}
 				return a
 			},

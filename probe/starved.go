@@ -39,7 +39,9 @@ func psiStarved(needs Needs) Probe {
 			// need theirs.
 			t.must("giving up capabilities", sys.KeepCapabilities())
 			f := t.bigFile()
-			much := t.much(f) * 2 / 3 // quickly, since each time that averages are due is one more to come first
+			// Quickly, since each time that averages are due is one more to come first.
+			const quick = pressureMade * 2 / 3
+			much := t.much(f) * 2 / 3
 			compare(t, experiment[bool]{try: "a trigger", do: func(read bool) Answer {
 				if !read {
 					return t.pressedHard(f, much)
@@ -48,8 +50,10 @@ func psiStarved(needs Needs) Probe {
 				for tries := 0; a != "silent, with pressure" && tries < readAttempts; tries++ {
 					due := t.averagesDue()
 					stop := t.readPressure(func() { sleepUntilDue(due) })
-					a = t.behaved(t.watchPressure(f, much))
+					got := t.watchPressure(f, much)
 					stop()
+					a = t.behaved(got)
+					much = scaled(much, got.grown, quick)
 				}
 				return a
 			},
