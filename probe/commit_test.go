@@ -50,10 +50,8 @@ func TestLimitOfTheCaller(t *testing.T) {
 	if err := syscall.Setrlimit(syscall.RLIMIT_DATA, &small); err != nil {
 		t.Skip(err)
 	}
-	for _, id := range []string{"cm-limit", "cm-too-much"} {
-		p, _ := Find(id)
-		if r := runAll(t, Config{Probes: []Probe{p}}).Probes[0]; r.Outcome != Unknown || r.Reason.Why != Privilege {
-			t.Errorf("%s: %s, %+v", id, r.Outcome, r.Reason)
-		}
+	p, _ := Find("cm-too-much") // which asks for more than that on any host
+	if r := runAll(t, Config{Probes: []Probe{p}}).Probes[0]; r.Outcome != Unknown || r.Reason.Why != Privilege {
+		t.Errorf("%s, %+v", r.Outcome, r.Reason)
 	}
 }

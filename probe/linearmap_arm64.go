@@ -14,7 +14,7 @@ func (t *trial) linearMap() uint64 {
 		t.stop(Missing, "the kernel has no symbol %s (CONFIG_KALLSYMS_ALL)", first)
 	}
 	start, page := t.kernelWord(at, first), t.anon(1)
-	for _, bits := range []int{48, 52, 39, 47, 42, 36} {
+	for _, bits := range []int{52, 48, 47, 42, 39, 36} { // nothing is mapped below the right one's
 		base := -(uint64(1) << bits) - start
 		if t.bpfReads(asm.FnProbeReadKernel, base+t.frame(page)*uint64(pageSize)) == TheBytes {
 			return base

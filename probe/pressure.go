@@ -206,7 +206,7 @@ func scaled(pages int, made, wanted time.Duration) int {
 
 // psiProbes are about being told of pressure in the own group.
 func psiProbes() []Probe {
-	needs := Needs{Cgroup: pressureLimit, Folder: true, Limit: 2 * time.Minute, Privilege: "the right to make cgroups"}
+	needs := Needs{Cgroup: pressureLimit, Folder: true, Limit: 4 * time.Minute, Privilege: "the right to make cgroups"}
 	return append([]Probe{{
 		ID: "psi-fires", Subject: Residency, Since: "5.2", Source: "Documentation/accounting/psi.rst", Needs: needs,
 		Requirement: "SV-OOM-01",
@@ -235,9 +235,9 @@ func psiProbes() []Probe {
 		ID: "psi-false", Row: "PSI-UNPRIV", Subject: Residency, Since: "6.5",
 		Source: "Documentation/accounting/psi.rst; oven-sh/bun#42784", Needs: needs, Requirement: "SV-OOM-01",
 		Claim:      "a trigger does not fire for pressure that was there before it was set",
-		Experiment: "about 90 ms of stall in an own group; then a trigger at 15 ms in 2 s, and a little more stall; at most five times",
+		Experiment: "about 90 ms of stall in an own group; then a trigger at 15 ms in 2 s, and a little more stall; at most eight times",
 		Control:    "90 ms of stall after it was set",
-		Oracle:     "silent, without pressure, each time: confirmed; fired, without pressure, once: refuted",
+		Oracle:     "silent, without pressure, three times at least: confirmed; fired, without pressure, once: refuted",
 		Cleanup:    "the groups and the file are removed",
 		Remedy:     "Compare total= before and after an event; drop the first event that growth does not explain.",
 		run: func(t *trial) {
@@ -251,22 +251,29 @@ func psiProbes() []Probe {
 				if pages != little {
 					return t.pressedHard(f, pages)
 				}
-				a := Answer("")
 				// It need not happen each time, and on a busy machine even one page may be waited
 				// for for too long.
-				for tries := 0; a != "fired, without pressure" && tries < 5; tries++ {
+				a, silent := Answer(""), 0
+				for tries := 0; tries < 8 && silent < 5; tries++ {
 					last := t.total()
 					t.press(f, much)
 					time.Sleep(t.span(psiWindow + psiWindow/4))
 					got := t.watchPressure(f, pages)
-					a = t.behaved(got)
-					// Silence says something where there was pressure to be confused by.
-					if made := got.from - last; !got.fired && made < 3*psiThreshold {
-						a = answerf("silent, after %v of pressure", made.Round(time.Millisecond))
+					made := got.from - last
+					switch a = t.behaved(got); {
+					case a == "fired, without pressure":
+						return a
+					case made < 3*psiThreshold: // silence says something where there was pressure to be confused by
+						a = answerf("%s, after %v of pressure", a, made.Round(time.Millisecond))
 						much = scaled(much, made, pressureMade)
+					case a == "silent, without pressure":
+						silent++
 					}
 				}
-				return a
+				if silent >= 3 {
+					return "silent, without pressure"
+				}
+				return a + ", and not silent often enough"
 			},
 				on: "a group that had pressure before", subject: little, confirms: []Answer{"silent, without pressure"},
 				refutes:  []Answer{"fired, without pressure"},

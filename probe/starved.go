@@ -47,13 +47,16 @@ func psiStarved(needs Needs) Probe {
 					return t.pressedHard(f, much)
 				}
 				a := Answer("")
-				for tries := 0; a != "silent, with pressure" && tries < readAttempts; tries++ {
+				end := time.Now().Add(90 * time.Second)
+				for tries := 0; a != "silent, with pressure" && tries < readAttempts && time.Now().Before(end); tries++ {
 					due := t.averagesDue()
 					stop := t.readPressure(func() { sleepUntilDue(due) })
 					got := t.watchPressure(f, much)
 					stop()
 					a = t.behaved(got)
-					much = scaled(much, got.grown, quick)
+					if got.took < psiWindow {
+						much = scaled(much, got.grown, quick)
+					}
 				}
 				return a
 			},

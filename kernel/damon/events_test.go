@@ -163,7 +163,7 @@ func TestAssembleLost(t *testing.T) {
 // them is the time of an aggregation. The control is the same without that time, and another kdamond.
 func TestAssembleApart(t *testing.T) {
 	const aggregation = 100_000_000
-	apart := func(thread int, between int64) bool { return thread == 1 && between > aggregation/2 }
+	apart := func(s *Snapshot, between int64) bool { return s.Thread == 1 && between > aggregation/2 }
 	for _, test := range []struct {
 		thread int
 		later  int64

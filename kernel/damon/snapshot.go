@@ -31,11 +31,11 @@ const regionsMost = 1 << 22
 
 // Assembler makes snapshots of regions. The zero value is ready.
 type Assembler struct {
-	// Apart says whether regions of a thread with so many nanoseconds between them are of two
-	// snapshots, though they look like one: where the rest of the one and the begin of the other were
+	// Apart says whether a region that comes so many nanoseconds after the last of a snapshot is of a
+	// later one, though it looks like one of this: where the rest of this and the begin of the other were
 	// lost. A CPU tells what it lost with its next event, and the thread may be on another one by then.
 	// Less than half a millisecond is not asked about; nil: regions that look like one snapshot are.
-	Apart func(thread int, between int64) bool
+	Apart func(s *Snapshot, between int64) bool
 
 	open map[stream]*Snapshot
 	ends map[stream]int64 // of the last snapshot
@@ -92,7 +92,7 @@ func (a *Assembler) Add(e Aggregated, lost bool, fn func(*Snapshot) error) error
 // a pause, but for those that the scheduler makes.
 func (a *Assembler) apart(s *Snapshot, time int64) bool {
 	between := time - s.told
-	return a.Apart != nil && between >= 500_000 && a.Apart(s.Thread, between)
+	return a.Apart != nil && between >= 500_000 && a.Apart(s, between)
 }
 
 // end passes a snapshot on, and makes place for the next.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/safevma/safevma/internal/sys"
 	"github.com/safevma/safevma/kernel/damon"
 	"github.com/safevma/safevma/kernel/process"
 	"github.com/safevma/safevma/kernel/tracefs"
@@ -72,6 +73,7 @@ type recorder struct {
 	tuned     map[int]*recording.Tuned // the last of each thread
 	entry     recording.Snapshot
 	now       int64 // of the last event
+	lossSeen  int64 // when the kernel said last that it had lost more than before
 
 	count Progress
 	ended bool
@@ -238,13 +240,13 @@ func (r *recorder) hear(thread int) error {
 }
 
 // apart: half an aggregation is more than a kdamond takes to tell one, and may be what the scheduler
-// makes of it where the kernel has lost nothing.
-func (r *recorder) apart(thread int, between int64) bool {
-	interval := r.interval(thread)
+// makes of it where the kernel has lost nothing since the snapshot began.
+func (r *recorder) apart(s *damon.Snapshot, between int64) bool {
+	interval := r.interval(s.Thread)
 	if interval == 0 || between < interval/2 {
 		return false
 	}
-	return r.counters() != nil || r.count.Lost > 0
+	return r.counters() != nil || r.lossSeen >= s.End
 }
 
 // interval is how long an aggregation of a thread takes, in nanoseconds; 0 where that is not known.
@@ -280,9 +282,17 @@ func (r *recorder) counters() error {
 	if err != nil {
 		return err
 	}
-	r.count.Lost = 0
+	lost := uint64(0)
 	for _, s := range stats {
-		r.count.Lost += s.Lost()
+		lost += s.Lost()
 	}
+	if lost > r.count.Lost {
+		now, err := sys.Monotonic()
+		if err != nil {
+			return err
+		}
+		r.lossSeen = int64(now)
+	}
+	r.count.Lost = lost
 	return nil
 }
