@@ -38,18 +38,27 @@ func (f FS) Read() (*Interface, error) {
 	if err := f.tree.stat(f.Admin()); err != nil {
 		return nil, failed(f.Admin(), err)
 	}
+	var in *Interface
 	var err error
 	for range tries {
-		r, in := newReader(f, f.Admin()), &Interface{}
-		if err = r.object("", reflect.ValueOf(in).Elem()); err == nil {
-			in.Capabilities, in.Unknown = r.capabilities(), r.unknown
-			return in, nil
-		}
-		if !errors.Is(err, ErrIncomplete) {
+		r := newReader(f, f.Admin())
+		in = &Interface{}
+		err = r.object("", reflect.ValueOf(in).Elem())
+		in.Capabilities, in.Unknown = r.capabilities(), r.unknown
+		if err != nil && !errors.Is(err, ErrIncomplete) || err == nil && !in.ending() {
 			break
 		}
 	}
-	return nil, err
+	if err != nil {
+		return nil, err
+	}
+	return in, nil
+}
+
+// ending reports whether a kdamond has ended between the readings of its state and of its thread: it is
+// on, and has none.
+func (in *Interface) ending() bool {
+	return slices.ContainsFunc(in.Kdamonds, func(k Kdamond) bool { return k.State == On && k.PID == -1 })
 }
 
 // reader reads directories into structs.

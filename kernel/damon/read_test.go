@@ -36,6 +36,32 @@ func TestTree618(t *testing.T) {
 	}
 }
 
+// endingTree is one whose kdamond ends after its state was read and before its thread is.
+type endingTree struct {
+	tree
+	admin string
+}
+
+func (e endingTree) read(path string) (string, error) {
+	text, err := e.tree.read(path)
+	if filepath.Base(path) == "state" && strings.TrimSpace(text) == string(On) {
+		for name, left := range map[string]string{"state": string(Off), "pid": "-1"} {
+			err = errors.Join(err, os.WriteFile(filepath.Join(e.admin, "kdamonds/0", name), []byte(left+"\n"), 0))
+		}
+	}
+	return text, err
+}
+
+// A kdamond that ends while it is read is not told of as one that runs without a thread.
+func TestEndingWhileRead(t *testing.T) {
+	f := fake(t, &Interface{Kdamonds: []Kdamond{{State: On, PID: 7, Contexts: []Context{}}}})
+	f.tree = endingTree{f.tree, f.Admin()}
+	in, err := f.Read()
+	if err != nil || in.Kdamonds[0].State != Off || in.Kdamonds[0].PID != -1 {
+		t.Errorf("%+v, %v", in, err)
+	}
+}
+
 // Any model comes back as it was written, with what only newer kernels have, and as JSON.
 func TestRoundTrip(t *testing.T) {
 	var in Interface
