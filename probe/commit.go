@@ -86,10 +86,10 @@ func forkCounted() Probe {
 	return Probe{
 		ID: "cm-fork", Row: "COMMIT", Subject: Residency, Source: docCommit + ": private writable mappings count per instance",
 		Requirement: "SV-CMT-01",
-		Needs:       Needs{Alone: true},
+		Needs:       Needs{Alone: true, Limit: time.Minute},
 		Claim:       "Committed_AS counts private writable memory once more for each fork, though nothing is copied yet",
 		Experiment:  "by how much more Committed_AS grows with a fork where about 3 MiB of private memory were mapped before it",
-		Control:     "the same with shared memory, and with private memory that has MADV_DONTFORK",
+		Control:     "the same with shared memory, and with private memory that has MADV_DONTFORK; the mapping without a fork",
 		Oracle:      "counted: confirmed; not counted: refuted",
 		run: func(t *trial) {
 			// A fork counts all that the process has: without the memory, and with it.

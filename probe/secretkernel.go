@@ -134,6 +134,7 @@ func (t *trial) vmLocked() int64 {
 	return int64(info.VmLck)
 }
 
+// sum adds up some lines of a table of the kernel.
 func (t *trial) sum(path string, read host.Value[host.Table], of func(line string) bool) (sum int64) {
 	table, err := read.Get()
 	t.must(path, err)
