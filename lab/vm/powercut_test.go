@@ -15,13 +15,10 @@ import (
 
 // cuts is how often the power is cut.
 func cuts() int {
-	switch {
-	case os.Getenv("SAFEVMA_NIGHTLY") != "":
+	if os.Getenv("SAFEVMA_NIGHTLY") != "" {
 		return 50
-	case testing.Short():
-		return 3
 	}
-	return 8
+	return 3
 }
 
 // After a power cut, what was synced to a disk is there, and what was not is lost. The
